@@ -1,0 +1,155 @@
+"""What was observed: operations of clients, events of the cluster and of the injector. Plain data, all layers.
+
+Times are seconds since the run began, on the run's one monotonic clock. A history is a sequence of
+`Operation`; everything else that happened is an `Event`. Both are written as JSON lines.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+__all__ = [
+    "BackendChange",
+    "ComponentExit",
+    "Event",
+    "FaultEvent",
+    "LeaseChange",
+    "MemberSample",
+    "NodeCondition",
+    "Operation",
+    "OperationType",
+    "Outcome",
+    "PhaseEvent",
+    "PodChange",
+    "ReadyChange",
+]
+
+Outcome: TypeAlias = Literal["ok", "fail", "info"]
+"""ok: done · fail: certainly not applied · info: unknown, it may take effect now, later or never."""
+
+OperationType: TypeAlias = Literal["read", "write", "cas", "create", "delete"]
+"""read: linearizable get · write: unconditional update · cas: update with a resourceVersion · create · delete."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation of one client. A client has at most one outstanding.
+
+    `key` names the object. `value` is what was written or read (None: absent, or unknown). `expected` is
+    the revision that a cas demanded. `revision` is the object's resourceVersion: the one that a write
+    produced, or that a read saw (0: read found nothing); None when the answer did not tell.
+    `completed_s` is None when no answer ever came (outcome info).
+    """
+
+    workload: str
+    client: int
+    type: OperationType
+    key: str
+    value: str | None = None
+    expected: int | None = None
+    invoked_s: float
+    completed_s: float | None = None
+    outcome: Outcome
+    revision: int | None = None
+    error: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    at_s: float
+
+
+class PhaseEvent(_Event, frozen=True, tag="phase"):
+    """The run entered a phase: up, load, faults, recovery, check, down."""
+
+    phase: str
+
+
+class FaultEvent(_Event, frozen=True, tag="fault"):
+    """A fault was injected or undone. `index` numbers the occurrences of a run; inject and undo share it."""
+
+    index: int
+    action: Literal["inject", "undo"]
+    fault: str
+    target: str
+    nodes: list[str]
+    processes: list[str] = []
+    attested: bool = False
+    evidence: dict[str, object] = {}
+    error: str | None = None
+
+
+class MemberSample(_Event, frozen=True, tag="member"):
+    """What an etcd member said of itself; recorded when it changes. Unreachable: all None."""
+
+    member: str
+    node: str
+    reachable: bool
+    term: int | None = None
+    leader: str | None = None
+    revision: int | None = None
+
+
+class BackendChange(_Event, frozen=True, tag="backend"):
+    """The load balancer ejected a backend or took it back."""
+
+    backend: str
+    up: bool
+    reason: str
+
+
+class LeaseChange(_Event, frozen=True, tag="lease"):
+    """A leader-election Lease changed hands. `name`: kube-scheduler, kube-controller-manager …"""
+
+    name: str
+    holder: str
+
+
+class NodeCondition(_Event, frozen=True, tag="node"):
+    """The Ready condition of a Node changed."""
+
+    node: str
+    ready: Literal["True", "False", "Unknown"]
+
+
+class PodChange(_Event, frozen=True, tag="pod"):
+    """A Pod changed. `owner` is ``Kind/name`` of its controller, or empty."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    phase: str
+    ready: bool
+    owner: str = ""
+    deleted: bool = False
+
+
+class ReadyChange(_Event, frozen=True, tag="readyz"):
+    """An API server began or ceased to answer ``/readyz`` with 200."""
+
+    node: str
+    ready: bool
+
+
+class ComponentExit(_Event, frozen=True, tag="exit"):
+    """A process ended."""
+
+    node: str
+    process: str
+    pid: int
+    code: int | None
+    signal: int | None
+
+
+Event: TypeAlias = (
+    PhaseEvent
+    | FaultEvent
+    | MemberSample
+    | BackendChange
+    | LeaseChange
+    | NodeCondition
+    | PodChange
+    | ReadyChange
+    | ComponentExit
+)

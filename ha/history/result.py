@@ -1,0 +1,179 @@
+"""The result of a run: what ``result.json`` holds and every report shows. The schema is documented here.
+
+Durations and times are seconds; times count from the beginning of the run. A field that does not apply to
+the run (no worker was killed, so no Pod moved) is None, never zero.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from ha.history import Event, Operation
+
+__all__ = [
+    "PHASES",
+    "Checks",
+    "Claim",
+    "FaultRecord",
+    "Machine",
+    "NodeRecord",
+    "OperationCounts",
+    "Recovery",
+    "Result",
+    "Run",
+    "Unavailability",
+    "Verdict",
+    "Window",
+]
+
+Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
+
+PHASES = (
+    "load_balancer_detection",
+    "raft_election",
+    "first_write",
+    "controller_manager_takeover",
+    "scheduler_takeover",
+    "node_not_ready",
+    "pods_running_elsewhere",
+)
+"""Recovery phases in the order in which they usually end; keys of `Recovery.phases_s`."""
+
+
+class OperationCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Outcomes of one group of operations, and latency of the ok ones in milliseconds (None: no ok)."""
+
+    ok: int
+    fail: int
+    info: int
+    p50_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """An interval of the run."""
+
+    start_s: float
+    end_s: float
+
+
+class Unavailability(msgspec.Struct, frozen=True, kw_only=True):
+    """When one group of operations got no success: see `ha.check.availability` for the definition."""
+
+    longest_s: float
+    total_s: float
+    windows: list[Window] = []
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """How one fault occurrence was recovered from: seconds from injection to the end of each of `PHASES`."""
+
+    fault: int
+    target: str
+    phases_s: dict[str, float | None]
+
+
+class Checks(msgspec.Struct, frozen=True, kw_only=True):
+    """Safety. `linearizable` is None when the search gave up (unknown), which fails a run."""
+
+    linearizable: bool | None
+    lost_writes: int
+    explanation: list[str] = []
+    """What convicted the run, naming operations; empty when nothing did."""
+    method: str = ""
+    """How linearizability was decided: by revision, by search, or both."""
+
+
+class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One occurrence of a fault, with the evidence that it took effect and that it was undone."""
+
+    index: int
+    fault: str
+    target: str
+    nodes: list[str]
+    processes: list[str] = []
+    injected_s: float
+    undone_s: float | None = None
+    attested: bool
+    evidence: dict[str, object] = {}
+    undo_evidence: dict[str, object] = {}
+    error: str | None = None
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """One expectation of the experiment against what was measured."""
+
+    expectation: str
+    measured: str
+    held: bool | None
+    """None: could not be measured; the run is inconclusive."""
+
+
+class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of the topology."""
+
+    name: str
+    role: str
+    address: str
+    components: list[str]
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it ran."""
+
+    system: str
+    cores: int
+    memory_bytes: int
+    python: str
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole result, one JSON object."""
+
+    schema: Literal["ha/result/v1"] = "ha/result/v1"
+    verdict: Verdict
+    reason: str
+    """One sentence: why this verdict."""
+    topology: str
+    experiment: str
+    claim: str
+    claims: list[Claim]
+    checks: Checks
+    operations: dict[str, OperationCounts]
+    """By group: ``write`` (write, cas, create and delete) and ``read``."""
+    unavailability: dict[str, Unavailability]
+    recovery: dict[str, float | None]
+    """Per phase of `PHASES`, the worst over all faults."""
+    recoveries: list[Recovery]
+    faults: list[FaultRecord]
+    nodes: list[NodeRecord]
+    world: str
+    engine: str
+    timings: str
+    """``fast``, ``upstream`` or ``explicit``."""
+    timings_s: dict[str, float]
+    seed: int
+    started: str
+    """UTC, RFC 3339."""
+    duration_s: float
+    ready_s: float
+    """From start until every API server was ready and every Node Ready."""
+    memory_bytes: dict[str, int]
+    """Proportional set size when ready, by ``node/process``."""
+    memory_total_bytes: int
+    versions: dict[str, str]
+    machine: Machine
+    run_dir: str
+    repeat: str
+    """The command that repeats the run."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A result with what it was judged from: what a report draws."""
+
+    result: Result
+    operations: list[Operation]
+    events: list[Event]

@@ -1,0 +1,280 @@
+"""The boundary between components and the machine.
+
+Every component of the cluster is an ``async def serve(host, config, *, task_status)``. Whatever it does to
+the machine it does through its `Host`; time is trio's clock. So the same component runs as an OS process on
+loopback (`ha.world.real`) and as a task in virtual time (a simulated world, later), and neither it nor the
+code that wires clusters can tell which.
+
+Two faces:
+
+* `Host` is what a component sees: network, disk, processes, randomness, wall clock of *its* node.
+* `World` is what the wiring sees: it adds nodes, boots them, and injects faults into them. Each fault
+  returns the `Evidence` that it took effect, or raises `NotAttestedError`.
+
+Names: a *node* is a machine (one address, one disk, one set of processes); a *process* is one running
+program on it. A program is named by its entry point, ``"package.module:function"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from random import Random
+from typing import Literal, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+import trio
+
+__all__ = [
+    "Address",
+    "Disk",
+    "Evidence",
+    "File",
+    "Host",
+    "Listener",
+    "Network",
+    "NotAttestedError",
+    "ProcessExit",
+    "ProcessInfo",
+    "Processes",
+    "Random",
+    "Signal",
+    "Stream",
+    "World",
+]
+
+Stream: TypeAlias = trio.abc.HalfCloseableStream
+Listener: TypeAlias = trio.abc.Listener[Stream]
+Signal: TypeAlias = Literal["kill", "terminate", "pause", "resume"]
+"""SIGKILL, SIGTERM (cancels the program's ``serve``), SIGSTOP, SIGCONT, or what the world has in their place."""
+
+Evidence: TypeAlias = Mapping[str, object]
+"""Observed proof that a fault took effect: JSON-able, read by people (``{"exited": {"kubelet": 4711}}``)."""
+
+
+class Address(NamedTuple):
+    """A TCP endpoint: an IP address as text and a port."""
+
+    ip: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.ip}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``"127.0.0.1:2379"``. Raises ValueError for anything else."""
+        ip, _, port = text.rpartition(":")
+        if not ip or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"not an ip:port address: {text!r}")
+        return cls(ip, int(port))
+
+
+class Network(Protocol):
+    """Byte streams between nodes. There are no names: components are configured with addresses."""
+
+    async def dial(self, address: Address) -> Stream:
+        """Connect. Raises OSError (ConnectionRefusedError when nobody listens). Bound it with a deadline."""
+        ...
+
+    async def listen(self, port: int) -> Listener:
+        """Listen on this node's own address. Raises OSError when the port is taken."""
+        ...
+
+
+class File(Protocol):
+    """An append-only file that can be cut. What was appended survives a crash only after `sync` returned.
+
+    After a crash the file holds some prefix of the unsynced tail, perhaps torn, perhaps followed by zeros:
+    its reader must recognise the end by itself.
+    """
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the content, unsynced data included."""
+        ...
+
+    def read(self) -> bytes:
+        """The whole content, synced or not."""
+        ...
+
+    def append(self, data: bytes) -> None:
+        """Queue data at the end. Durable after the next `sync`."""
+        ...
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the file. Durable after the next `sync`."""
+        ...
+
+    async def sync(self) -> None:
+        """Make everything appended so far durable. Raises OSError (EIO, ENOSPC): the tail is then unknown."""
+        ...
+
+    def close(self) -> None:
+        """Close without syncing."""
+        ...
+
+
+class Disk(Protocol):
+    """The node's durable storage for one process. Paths are relative, ``/`` separates."""
+
+    def open(self, path: str) -> File:
+        """Open for appending, created empty (with its directories) when missing."""
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Raises FileNotFoundError."""
+        ...
+
+    async def replace(self, path: str, data: bytes) -> None:
+        """Put a whole file in place, atomically and durably: after a crash it is the old one or the new one."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file; a missing one is no error."""
+        ...
+
+    def list(self, directory: str = "") -> list[str]:
+        """Names in a directory, sorted; empty when it does not exist."""
+        ...
+
+
+class ProcessExit(msgspec.Struct, frozen=True):
+    """How a process ended: `code` from the program, or the `signal` number that killed it (code is then None)."""
+
+    name: str
+    pid: int
+    code: int | None
+    signal: int | None
+
+
+class ProcessInfo(msgspec.Struct, frozen=True):
+    """A running process: `pid` is the world's identifier (the OS pid in the real world)."""
+
+    name: str
+    pid: int
+    program: str
+    labels: dict[str, str] = {}
+
+
+class Processes(Protocol):
+    """The process table of one node: what a container runtime needs. It outlives the process that uses it."""
+
+    async def start(
+        self, name: str, program: str, config: bytes, *, labels: Mapping[str, str] | None = None
+    ) -> ProcessInfo:
+        """Start a program on this node. `name` is unique among the running ones, and names its log and disk.
+
+        `config` is JSON; it is decoded into the type that the program's ``serve`` annotates. Raises
+        ValueError when the name is taken or the program cannot be found.
+        """
+        ...
+
+    async def list(self) -> list[ProcessInfo]:
+        """Everything that runs on this node now, sorted by name; the caller itself included."""
+        ...
+
+    async def signal(self, name: str, signal: Signal) -> None:
+        """Raises LookupError when no such process runs."""
+        ...
+
+    def exits(self) -> AsyncIterator[ProcessExit]:
+        """Every exit of a process of this node from this call on, in order. Ends with the world."""
+        ...
+
+
+class Host(Protocol):
+    """One node, as seen by one process that runs on it."""
+
+    @property
+    def node(self) -> str:
+        """The name of this node."""
+        ...
+
+    @property
+    def process(self) -> str:
+        """The name of this process on it."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """The node's IP address."""
+        ...
+
+    @property
+    def net(self) -> Network:
+        """Its network."""
+        ...
+
+    @property
+    def disk(self) -> Disk:
+        """This process's durable storage; it survives the process and the node's reboots."""
+        ...
+
+    @property
+    def processes(self) -> Processes:
+        """The node's process table."""
+        ...
+
+    @property
+    def random(self) -> Random:
+        """A stream of randomness of this process's own."""
+        ...
+
+    def wall_clock(self) -> float:
+        """Seconds since the epoch by this node's clock, which may jump or drift. Never for durations."""
+        ...
+
+    def log(self, message: str, /, **fields: object) -> None:
+        """One line of the process's log: time, message, fields. Never blocks, never raises."""
+        ...
+
+
+class NotAttestedError(Exception):
+    """A fault was injected but nothing shows that it took effect: the run is inconclusive."""
+
+
+class World(Protocol):
+    """What the wiring sees. Node names and addresses are given by `nodes` when the world is opened."""
+
+    @property
+    def name(self) -> Literal["real", "sim"]:
+        """Which world this is."""
+        ...
+
+    @property
+    def faults(self) -> frozenset[str]:
+        """Names of the faults that this world can inject: what else a file asks for is refused when read."""
+        ...
+
+    def address(self, node: str) -> str:
+        """The IP address of a node."""
+        ...
+
+    def client(self, name: str) -> AbstractAsyncContextManager[Host]:
+        """A host outside the cluster for a client of it: network, randomness and clock, in this process."""
+        ...
+
+    async def boot(self, node: str, name: str, program: str, config: bytes) -> ProcessInfo:
+        """Start the first process of a node that has none."""
+        ...
+
+    async def processes(self, node: str) -> list[ProcessInfo]:
+        """What runs on a node, sorted by name; paused processes included."""
+        ...
+
+    def exits(self) -> AsyncIterator[tuple[str, ProcessExit]]:
+        """Every (node, exit) from this call on."""
+        ...
+
+    async def signal(self, node: str, signal: Signal, *, process: str | None = None) -> Evidence:
+        """Signal one process of a node, or all of them at once (the node's process group).
+
+        Returns when the effect was observed: exited, stopped, running again. Raises LookupError when nothing
+        of that name runs, NotAttestedError when the effect was not seen within a second.
+        """
+        ...
+
+    async def memory_bytes(self) -> dict[str, int]:
+        """Proportional set size per ``node/process``, and of the world's own helpers under ``world/…``."""
+        ...
