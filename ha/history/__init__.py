@@ -99,7 +99,7 @@ class BackendChange(_Event, frozen=True, tag="backend"):
 
 
 class LeaseChange(_Event, frozen=True, tag="lease"):
-    """A leader-election Lease changed hands. `name`: kube-scheduler, kube-controller-manager …"""
+    """A leader-election Lease changed hands. `name`: kube-scheduler, kube-controller-manager and so on."""
 
     name: str
     holder: str

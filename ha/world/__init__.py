@@ -208,7 +208,7 @@ class Host(Protocol):
 
     @property
     def disk(self) -> Disk:
-        """This process's durable storage; it survives the process and the node's reboots."""
+        """Durable storage of this process; it survives the process and the node's reboots."""
         ...
 
     @property
