@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ha.spec.model import (
     Bound,
+    Component,
     Engine,
     Etcd,
     EtcdTopology,
@@ -13,17 +14,22 @@ from ha.spec.model import (
     FaultName,
     NodeGroup,
     OperationBounds,
+    OperationGroup,
+    Phase,
     Role,
     Scenario,
     Spec,
     Target,
     Timings,
+    TimingsName,
     Topology,
     Workload,
+    WorkloadType,
 )
 
 __all__ = [
     "Bound",
+    "Component",
     "Engine",
     "Etcd",
     "EtcdTopology",
@@ -33,11 +39,15 @@ __all__ = [
     "FaultName",
     "NodeGroup",
     "OperationBounds",
+    "OperationGroup",
+    "Phase",
     "Role",
     "Scenario",
     "Spec",
     "Target",
     "Timings",
+    "TimingsName",
     "Topology",
     "Workload",
+    "WorkloadType",
 ]

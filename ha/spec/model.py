@@ -1,6 +1,9 @@
 """``apiVersion: ha/v1``: Topology, Experiment and Scenario.
 
-Durations are written as in Kubernetes and Go (``300ms``, ``2s``, ``1m30s``) and held as seconds.
+These structs are the one declaration of the format. `ha.spec.load` checks files against them field by
+field, and `ha.spec.reference` writes the manual from them: a field's name in YAML is its encoded name,
+its description stands in its annotation. Durations are written as in Kubernetes and Go (``300ms``, ``2s``,
+``1m30s``) and held as seconds, which is why the attribute is ``at_s`` where the file says ``at``.
 """
 
 from __future__ import annotations
@@ -8,10 +11,11 @@ from __future__ import annotations
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 __all__ = [
     "Bound",
+    "Component",
     "Engine",
     "Etcd",
     "EtcdTopology",
@@ -21,21 +25,44 @@ __all__ = [
     "FaultName",
     "NodeGroup",
     "OperationBounds",
+    "OperationGroup",
+    "Phase",
     "Role",
     "Scenario",
+    "ScenarioFile",
     "Spec",
     "Target",
     "Timings",
+    "TimingsName",
     "Topology",
     "Workload",
+    "WorkloadType",
 ]
 
-Seconds: TypeAlias = Annotated[float, Meta(ge=0)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, extra={"format": "duration"})]
+PositiveSeconds: TypeAlias = Annotated[float, Meta(gt=0, le=86400, extra={"format": "duration"})]
+Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
 Engine: TypeAlias = Literal["pysyncobj"]
 FaultName: TypeAlias = Literal["kill", "pause", "restart"]
+WorkloadType: TypeAlias = Literal["register", "create", "deployment"]
+OperationGroup: TypeAlias = Literal["read", "write"]
+TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
+Component: TypeAlias = Literal[
+    "etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubelet", "load-balancer"
+]
+Phase: TypeAlias = Literal[
+    "load_balancer_detection",
+    "raft_election",
+    "first_write",
+    "controller_manager_takeover",
+    "scheduler_takeover",
+    "node_not_ready",
+    "pods_running_elsewhere",
+]
+"""The same names as `ha.history.result.PHASES`; a test holds the two together."""
 
 
 class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,47 +72,59 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     kube-controller-manager flags (1.32); DefaultTolerationSeconds; kind's load balancer template.
     """
 
-    etcd_heartbeat: Seconds = 0.1
-    etcd_election: Seconds = 1.0
-    lease_duration: Seconds = 15.0
-    lease_renew_deadline: Seconds = 10.0
-    lease_retry_period: Seconds = 2.0
-    node_lease_duration: Seconds = 40.0
-    node_lease_renew: Seconds = 10.0
-    node_status_update: Seconds = 10.0
-    node_monitor_period: Seconds = 5.0
-    node_monitor_grace: Seconds = 50.0
-    pod_eviction_toleration: Seconds = 300.0
-    container_backoff: Seconds = 10.0
-    container_backoff_max: Seconds = 300.0
-    load_balancer_check: Seconds = 1.0
-    store_request_timeout: Seconds = 5.0
-    client_timeout: Seconds = 2.0
+    etcd_heartbeat: Annotated[Seconds, Meta(description="Heartbeat of the Raft leader.")] = 0.1
+    etcd_election: Annotated[Seconds, Meta(description="Silence after which a member stands for election.")] = 1.0
+    lease_duration: Annotated[Seconds, Meta(description="Leader-election Lease: age at which others take it.")] = 15.0
+    lease_renew_deadline: Annotated[
+        Seconds, Meta(description="Leader-election Lease: the holder gives up when it could not renew for so long.")
+    ] = 10.0
+    lease_retry_period: Annotated[Seconds, Meta(description="Leader-election Lease: time between attempts.")] = 2.0
+    node_lease_duration: Annotated[Seconds, Meta(description="Duration of a node's own Lease.")] = 40.0
+    node_lease_renew: Annotated[Seconds, Meta(description="How often the kubelet renews it.")] = 10.0
+    node_status_update: Annotated[Seconds, Meta(description="How often the kubelet looks at its node's status.")] = 10.0
+    node_monitor_period: Annotated[Seconds, Meta(description="How often the node controller looks at Nodes.")] = 5.0
+    node_monitor_grace: Annotated[Seconds, Meta(description="Silence after which a Node's Ready is Unknown.")] = 50.0
+    pod_eviction_toleration: Annotated[
+        Seconds, Meta(description="How long Pods tolerate a node that is not ready or unreachable.")
+    ] = 300.0
+    container_backoff: Annotated[Seconds, Meta(description="First delay before a container is restarted.")] = 10.0
+    container_backoff_max: Annotated[Seconds, Meta(description="Longest delay; it doubles in between.")] = 300.0
+    load_balancer_check: Annotated[Seconds, Meta(description="Time between health checks of a backend.")] = 1.0
+    store_request_timeout: Annotated[Seconds, Meta(description="Deadline of an API server's request to etcd.")] = 5.0
+    client_timeout: Annotated[Seconds, Meta(description="Deadline of a workload client's request.")] = 2.0
 
 
 class NodeGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`count` nodes of one role, as kind lists them."""
+    """`count` nodes of one role, as kind lists them. They are named ``worker-1``, ``worker-2`` and so on;
+    the load balancer is ``load-balancer``.
+    """
 
-    role: Role
-    count: Annotated[int, Meta(ge=1, le=50)] = 1
+    role: Annotated[Role, Meta(description="What the nodes are for.")]
+    count: Annotated[int, Meta(ge=1, le=50, description="How many of them.")] = 1
 
 
 class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the store runs and what runs it."""
 
-    topology: EtcdTopology = "stacked"
-    engine: Engine = "pysyncobj"
+    topology: Annotated[
+        EtcdTopology,
+        Meta(description="stacked: a member on every control-plane node. external: on nodes of role etcd."),
+    ] = "stacked"
+    engine: Annotated[Engine, Meta(description="What keeps the members agreed.")] = "pysyncobj"
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The shape of a cluster. More than one control plane brings a load balancer, as in kind."""
 
-    name: Name
-    nodes: list[NodeGroup]
-    etcd: Etcd = Etcd()
-    timings: Timings = Timings()
-    timings_name: Literal["fast", "upstream", "explicit"] = "upstream"
-    description: str = ""
+    name: Annotated[Name, Meta(description="Name of the topology.")]
+    nodes: Annotated[list[NodeGroup], Meta(min_length=1, description="The nodes by role; a role stands once.")]
+    etcd: Annotated[Etcd, Meta(description="The store.")] = Etcd()
+    timings: Annotated[
+        Timings,
+        Meta(description="A preset (fast is upstream divided by ten), or a mapping with a preset and what differs."),
+    ] = Timings()
+    timings_name: Annotated[TimingsName, Meta(extra={"derived": True})] = "upstream"
+    description: Annotated[str, Meta(description="For people.")] = ""
 
     def count(self, role: Role) -> int:
         """How many nodes of a role, the implied load balancer included."""
@@ -94,78 +133,122 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             return 1
         return n
 
+    def names(self, role: Role) -> list[str]:
+        """Names of the nodes of a role, in order."""
+        if role == "load-balancer":
+            return ["load-balancer"] * self.count(role)
+        return [f"{role}-{i}" for i in range(1, self.count(role) + 1)]
+
+    @property
+    def etcd_role(self) -> Role:
+        """The role of the nodes that host an etcd member."""
+        return "etcd" if self.etcd.topology == "external" else "control-plane"
+
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whom a fault hits. `select` is a node's name, or a role (``control-plane``, ``worker``, ``etcd``,
-    ``load-balancer``), or one of ``etcd-leader``, ``etcd-followers``, ``scheduler-leader``,
-    ``controller-manager-leader``, ``all``. `take` says how many of those that match. `component` narrows
-    the fault to one process of each node taken (``kube-apiserver``); None is the whole node.
-    """
+    """Whom a fault hits. A plain string is short for its `select`."""
 
-    select: str
-    take: Literal["one", "minority", "majority", "all"] = "all"
-    component: str | None = None
+    select: Annotated[
+        str,
+        Meta(
+            description="A node's name (worker-1), or a role (control-plane, worker, load-balancer; etcd: the hosts of "
+            "the etcd members, stacked or external), or one of "
+            "etcd-leader, etcd-followers, scheduler-leader, controller-manager-leader, all."
+        ),
+    ]
+    take: Annotated[
+        Literal["one", "minority", "majority", "all"], Meta(description="How many of those that match; the seed picks.")
+    ] = "all"
+    component: Annotated[
+        Component | None,
+        Meta(description="Only this process of each node taken; without it the whole node."),
+    ] = None
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One entry of the schedule. Times count from the moment that the load runs.
-
-    `at_s` the first injection; `for_s` how long until it is undone (None: at the end of the load; a killed
-    node boots again, a paused one resumes, a killed component is restarted by its kubelet); `every_s`
-    repeats it until the load ends, resolving the target anew each time.
+    """One entry of the schedule. Times count from the moment that the load runs. Undone means: a killed node
+    boots again, a paused one resumes, a killed component has been restarted by its kubelet.
     """
 
-    fault: FaultName
-    target: Target
-    at_s: Seconds
-    for_s: Seconds | None = None
-    every_s: Annotated[float, Meta(gt=0)] | None = None
+    fault: Annotated[FaultName, Meta(description="What is done: SIGKILL, SIGSTOP, or stop and start.")]
+    target: Annotated[Target, Meta(description="To whom.")]
+    at_s: Annotated[Seconds, Meta(description="First injection.")] = field(name="at")
+    for_s: Annotated[
+        PositiveSeconds | None, Meta(description="How long until it is undone; without it at the end of the load.")
+    ] = field(name="for", default=None)
+    every_s: Annotated[
+        PositiveSeconds | None,
+        Meta(description="Repeats it until the load ends, resolving the target anew each time."),
+    ] = field(name="every", default=None)
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Clients of one kind. With a rate the loop is open (arrivals at `rate_per_s` over all clients, whatever
+    """Clients of one kind. With a rate the loop is open (requests arrive at that rate over all clients, whatever
     the answers do), without one closed (each client asks again as soon as it is answered).
     """
 
-    type: Literal["register", "create", "deployment"]
-    clients: Annotated[int, Meta(ge=1, le=256)] = 4
-    rate_per_s: Annotated[float, Meta(gt=0, le=10000)] | None = None
-    keys: Annotated[int, Meta(ge=1, le=10000)] = 10
-    replicas: Annotated[int, Meta(ge=1, le=100)] = 4
+    type: Annotated[
+        WorkloadType,
+        Meta(
+            description="register: read, write and compare-and-set a few ConfigMaps. create: ConfigMaps that must all "
+            "be there in the end. deployment: a Deployment whose Pods must run."
+        ),
+    ]
+    clients: Annotated[int, Meta(ge=1, le=256, description="register, create: concurrent clients.")] = 4
+    rate_per_s: Annotated[
+        Rate | None, Meta(description="register, create: requests per second, all clients together.")
+    ] = field(name="rate", default=None)
+    keys: Annotated[int, Meta(ge=1, le=10000, description="register: how many ConfigMaps.")] = 10
+    replicas: Annotated[int, Meta(ge=1, le=100, description="deployment: how many Pods.")] = 4
 
 
 class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Limits on a duration, in seconds."""
+    """Limits on a duration."""
 
-    at_most_s: Seconds | None = None
-    at_least_s: Seconds | None = None
+    at_most_s: Annotated[Seconds | None, Meta(description="Upper limit.")] = field(name="at_most", default=None)
+    at_least_s: Annotated[Seconds | None, Meta(description="Lower limit.")] = field(name="at_least", default=None)
 
 
 class OperationBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits on the unavailability of one operation group."""
 
-    longest: Bound | None = None
-    total: Bound | None = None
+    longest: Annotated[Bound | None, Meta(description="The longest window.")] = None
+    total: Annotated[Bound | None, Meta(description="All windows together.")] = None
 
 
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What must hold beside safety, which always must (linearizable, nothing acknowledged lost)."""
 
-    unavailability: dict[Literal["read", "write"], OperationBounds] = {}
-    recovery: dict[str, Bound] = {}
-    """By phase of `ha.history.result.PHASES`."""
+    unavailability: Annotated[
+        dict[OperationGroup, OperationBounds], Meta(description="By operation group: read or write.")
+    ] = {}
+    recovery: Annotated[
+        dict[Phase, Bound], Meta(description="By phase, from the injection to the end of the phase.")
+    ] = {}
 
 
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One claim, the load and the faults that put it to the test, and the topologies on which it holds."""
 
-    name: Name
-    claim: str
-    topologies: list[str]
-    duration_s: Annotated[float, Meta(gt=0, le=86400)]
-    workloads: list[Workload]
-    faults: list[Fault]
-    expect: Expect = Expect()
+    name: Annotated[Name, Meta(description="Name of the experiment.")]
+    claim: Annotated[str, Meta(min_length=1, description="What is claimed, in plain words.")]
+    topologies: Annotated[
+        list[str],
+        Meta(min_length=1, description="On what it holds: names of the catalogue, or paths relative to this file."),
+    ]
+    duration_s: Annotated[PositiveSeconds, Meta(description="How long the load runs.")] = field(name="duration")
+    workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
+    faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
+    expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()
+
+
+class ScenarioFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Names a topology and an experiment to run on it."""
+
+    name: Annotated[Name, Meta(description="Name of the scenario.")]
+    topology: Annotated[str, Meta(description="A path relative to this file, or a name of the catalogue.")]
+    experiment: Annotated[str, Meta(description="A path relative to this file, or a name of the catalogue.")]
+    description: Annotated[str, Meta(description="For people.")] = ""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

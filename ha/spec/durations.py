@@ -1,0 +1,41 @@
+"""Durations as Kubernetes and Go write them: ``300ms``, ``2s``, ``1m30s``, ``1.5h``.
+
+A bare number is refused: nobody can tell whether ``timeout: 5`` means seconds or milliseconds. Zero is
+``0s``. The order of the units does not matter to Go, and does not here.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["EXAMPLES", "format_duration", "parse_duration"]
+
+EXAMPLES = "300ms, 2s or 1m30s"
+
+_UNITS_S = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(us|µs|ms|s|m|h)")
+_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds. Raises ValueError for anything that is not a duration."""
+    if not _WHOLE.fullmatch(text):
+        raise ValueError(f"not a duration: {text!r}")
+    total = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
+    return round(total, 9)
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest form that `parse_duration` reads back to the same value: ``0.3`` → ``300ms``."""
+    if seconds == 0:
+        return "0s"
+    if seconds < 1:
+        return f"{_number(seconds * 1000)}ms"
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    parts = [(hours, "h"), (minutes, "m"), (rest, "s")]
+    return "".join(f"{_number(value)}{unit}" for value, unit in parts if value)
+
+
+def _number(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
