@@ -1,0 +1,1 @@
+"""In-memory implementations of the production protocols, for tests in virtual time."""

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+import trio
+
+from ha.world import Address
+from tests.fakes.world import FakeHost, FakeWorld, peer_address
+
+
+async def serve_echo(host: FakeHost, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    listener = await host.net.listen(7)
+    task_status.started()
+
+    async def echo(stream: trio.abc.HalfCloseableStream) -> None:
+        try:
+            async for data in stream:
+                await stream.send_all(data)
+        except trio.BrokenResourceError:
+            pass
+
+    await trio.serve_listeners(echo, [listener])
+
+
+async def dial(world: FakeWorld, host: FakeHost, node: str) -> trio.abc.HalfCloseableStream:
+    return await host.net.dial(peer_address(world, node, 7))
+
+
+async def test_bytes_come_back_in_order(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        await world.start("a", serve_echo)
+        stream = await dial(world, world.host("b"), "a")
+        sent = bytes(range(256)) * 4096
+        got = bytearray()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, sent)
+            while len(got) < len(sent):
+                got += await stream.receive_some(1000)
+        assert got == sent
+
+
+async def test_dialling_where_nobody_listens_is_refused(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        with pytest.raises(ConnectionRefusedError):
+            await world.host("b").net.dial(Address(world.address("a"), 1))
+
+
+async def test_a_cut_direction_holds_bytes_until_it_is_healed(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        await world.start("a", serve_echo)
+        stream = await dial(world, world.host("b"), "a")
+        world.cut("a", "b")
+        await stream.send_all(b"x")
+        with trio.move_on_after(10) as scope:
+            await stream.receive_some()
+        assert scope.cancelled_caught
+        world.heal()
+        assert await stream.receive_some() == b"x"
+
+
+async def test_a_killed_process_resets_its_connections(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        await world.start("a", serve_echo)
+        stream = await dial(world, world.host("b"), "a")
+        await world.kill("a")
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.send_all(b"x")
+
+
+async def test_a_node_without_power_is_silent_until_it_boots(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        await world.start("a", serve_echo)
+        host = world.host("b")
+        stream = await dial(world, host, "a")
+        await world.power_off("a")
+        with trio.move_on_after(10) as scope:
+            await stream.receive_some()
+        assert scope.cancelled_caught
+        with trio.move_on_after(10) as scope:
+            await dial(world, host, "a")
+        assert scope.cancelled_caught
+        await world.start("a", serve_echo)
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+
+
+async def test_a_closed_stream_gives_its_peer_the_end(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        listener = await world.host("a").net.listen(7)
+        client = await world.host("b").net.dial(peer_address(world, "a", 7))
+        server = await listener.accept()
+        await client.send_all(b"last")
+        await client.aclose()
+        assert await server.receive_some() == b"last"
+        assert await server.receive_some() == b""
+
+
+async def test_power_loss_keeps_what_was_synced_and_at_most_a_prefix_of_the_rest(autojump_clock) -> None:
+    for seed in range(20):
+        async with FakeWorld(seed=seed) as world:
+            disk = world.disk("a")
+            file = disk.open("log")
+            file.append(b"durable")
+            await file.sync()
+            file.append(b"maybe")
+            await world.power_off("a")
+            kept = world.disk("a").read("log")
+            assert kept.startswith(b"durable")
+            assert b"durablemaybe".startswith(kept.rstrip(b"\0"))
+
+
+async def test_replace_is_all_or_nothing_and_a_killed_process_keeps_its_page_cache(autojump_clock) -> None:
+    async with FakeWorld() as world:
+
+        async def serve(host: FakeHost, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+            await host.disk.replace("snapshot", b"one")
+            host.disk.open("log").append(b"written")
+            task_status.started()
+            await host.disk.replace("snapshot", b"two")
+
+        await world.start("a", serve)
+        await world.kill("a")
+        assert world.disk("a").read("snapshot") == b"one"
+        assert world.disk("a").read("log") == b"written"
+
+
+async def test_programs_start_list_exit_and_are_signalled(autojump_clock) -> None:
+    async with FakeWorld() as world:
+
+        async def crash(host: FakeHost, config: object, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+            raise RuntimeError("broken")
+
+        async def idle(host: FakeHost, config: object, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+            await trio.sleep_forever()
+
+        world.programs = {"crash": crash, "idle": idle}
+        processes = world.host("a").processes
+        exits = world.watch_exits()
+        await processes.start("one", "crash", b"{}")
+        assert (await exits.receive())[1].code == 1
+        await processes.start("two", "idle", b"{}")
+        assert [info.name for info in await processes.list()] == ["two"]
+        with pytest.raises(ValueError, match="runs already"):
+            await processes.start("two", "idle", b"{}")
+        await processes.signal("two", "kill")
+        assert (await exits.receive())[1].signal == 9
