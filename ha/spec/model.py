@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, extra={"format": "duration"})]
-PositiveSeconds: TypeAlias = Annotated[float, Meta(gt=0, le=86400, extra={"format": "duration"})]
+Period: TypeAlias = Annotated[float, Meta(gt=0, le=86400, extra={"format": "duration"})]
 Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
@@ -72,26 +72,27 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     kube-controller-manager flags (1.32); DefaultTolerationSeconds; kind's load balancer template.
     """
 
-    etcd_heartbeat: Annotated[Seconds, Meta(description="Heartbeat of the Raft leader.")] = 0.1
-    etcd_election: Annotated[Seconds, Meta(description="Silence after which a member stands for election.")] = 1.0
-    lease_duration: Annotated[Seconds, Meta(description="Leader-election Lease: age at which others take it.")] = 15.0
+    etcd_heartbeat: Annotated[Period, Meta(description="Heartbeat of the Raft leader.")] = 0.1
+    etcd_election: Annotated[Period, Meta(description="Silence after which a member stands for election.")] = 1.0
+    lease_duration: Annotated[Period, Meta(description="Leader-election Lease: age at which others take it.")] = 15.0
     lease_renew_deadline: Annotated[
-        Seconds, Meta(description="Leader-election Lease: the holder gives up when it could not renew for so long.")
+        Period,
+        Meta(description="Leader-election Lease: the holder gives up when it could not renew for so long."),
     ] = 10.0
-    lease_retry_period: Annotated[Seconds, Meta(description="Leader-election Lease: time between attempts.")] = 2.0
-    node_lease_duration: Annotated[Seconds, Meta(description="Duration of a node's own Lease.")] = 40.0
-    node_lease_renew: Annotated[Seconds, Meta(description="How often the kubelet renews it.")] = 10.0
-    node_status_update: Annotated[Seconds, Meta(description="How often the kubelet looks at its node's status.")] = 10.0
-    node_monitor_period: Annotated[Seconds, Meta(description="How often the node controller looks at Nodes.")] = 5.0
-    node_monitor_grace: Annotated[Seconds, Meta(description="Silence after which a Node's Ready is Unknown.")] = 50.0
+    lease_retry_period: Annotated[Period, Meta(description="Leader-election Lease: time between attempts.")] = 2.0
+    node_lease_duration: Annotated[Period, Meta(description="Duration of a node's own Lease.")] = 40.0
+    node_lease_renew: Annotated[Period, Meta(description="How often the kubelet renews it.")] = 10.0
+    node_status_update: Annotated[Period, Meta(description="How often the kubelet looks at its node's status.")] = 10.0
+    node_monitor_period: Annotated[Period, Meta(description="How often the node controller looks at Nodes.")] = 5.0
+    node_monitor_grace: Annotated[Period, Meta(description="Silence after which a Node's Ready is Unknown.")] = 50.0
     pod_eviction_toleration: Annotated[
         Seconds, Meta(description="How long Pods tolerate a node that is not ready or unreachable.")
     ] = 300.0
     container_backoff: Annotated[Seconds, Meta(description="First delay before a container is restarted.")] = 10.0
     container_backoff_max: Annotated[Seconds, Meta(description="Longest delay; it doubles in between.")] = 300.0
-    load_balancer_check: Annotated[Seconds, Meta(description="Time between health checks of a backend.")] = 1.0
-    store_request_timeout: Annotated[Seconds, Meta(description="Deadline of an API server's request to etcd.")] = 5.0
-    client_timeout: Annotated[Seconds, Meta(description="Deadline of a workload client's request.")] = 2.0
+    load_balancer_check: Annotated[Period, Meta(description="Time between health checks of a backend.")] = 1.0
+    store_request_timeout: Annotated[Period, Meta(description="Deadline of an API server's request to etcd.")] = 5.0
+    client_timeout: Annotated[Period, Meta(description="Deadline of a workload client's request.")] = 2.0
 
 
 class NodeGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -174,10 +175,10 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     target: Annotated[Target, Meta(description="To whom.")]
     at_s: Annotated[Seconds, Meta(description="First injection.")] = field(name="at")
     for_s: Annotated[
-        PositiveSeconds | None, Meta(description="How long until it is undone; without it at the end of the load.")
+        Period | None, Meta(description="How long until it is undone; without it at the end of the load.")
     ] = field(name="for", default=None)
     every_s: Annotated[
-        PositiveSeconds | None,
+        Period | None,
         Meta(description="Repeats it until the load ends, resolving the target anew each time."),
     ] = field(name="every", default=None)
 
@@ -236,7 +237,7 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         list[str],
         Meta(min_length=1, description="On what it holds: names of the catalogue, or paths relative to this file."),
     ]
-    duration_s: Annotated[PositiveSeconds, Meta(description="How long the load runs.")] = field(name="duration")
+    duration_s: Annotated[Period, Meta(description="How long the load runs.")] = field(name="duration")
     workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
     faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
     expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()

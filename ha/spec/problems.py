@@ -39,11 +39,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpecError(Exception):
-    """The input is wrong; `problems` is never empty and is sorted by file and line."""
+    """The input is wrong. `problems` is never empty: file by file in the order of reading, each by line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: Sequence[Problem] = sorted(problems, key=lambda p: (p.file, p.line or 0, p.column or 0))
-        assert self.problems
+        found = list(problems)
+        assert found
+        files = list(dict.fromkeys(problem.file for problem in found))
+        self.problems: Sequence[Problem] = sorted(found, key=lambda p: (files.index(p.file), p.line or 0))
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -1,0 +1,273 @@
+"""What types cannot say: counts that make no cluster, schedules that do not fit, targets that do not exist.
+
+Three sets of rules: a topology alone, an experiment alone, and both together (`combination`), which is where
+a target is held against the nodes that there are. Each rule reports through `Report` and returns; none raises,
+so that a file gets all its problems at once. `advice` is for what is allowed but unwise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Protocol
+
+from ha.spec.durations import format_duration
+from ha.spec.model import Bound, Experiment, Fault, Role, Scenario, Target, Timings, Topology
+from ha.spec.problems import nearest
+
+__all__ = ["Report", "advice", "combination", "experiment", "node_roles", "topology"]
+
+ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
+LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
+"""Targets that are found out when the fault strikes."""
+_NODE_NAME = re.compile(r"(control-plane|worker|etcd)-[1-9][0-9]*")
+_FIELDS_OF_WORKLOAD = {
+    "register": {"clients", "rate", "keys"},
+    "create": {"clients", "rate"},
+    "deployment": {"replicas"},
+}
+
+
+class Report(Protocol):
+    """Records a problem of a field."""
+
+    def __call__(self, field: str, message: str, *, allowed: str = "", near: str = "") -> None:
+        """Record it."""
+        ...
+
+
+# ---- a topology alone
+
+
+def topology(spec: Topology, report: Report) -> None:
+    """Impossible shapes."""
+    roles = [group.role for group in spec.nodes]
+    for i, role in enumerate(roles):
+        if role in roles[:i]:
+            first = roles.index(role)
+            report(
+                f"nodes[{i}].role", f"the role {role!r} stands twice", allowed=f"one count for it, in nodes[{first}]"
+            )
+    if "control-plane" not in roles:
+        report("nodes", "no node has the role control-plane", allowed="at least one")
+    if spec.etcd.topology == "stacked" and "etcd" in roles:
+        where = f"nodes[{roles.index('etcd')}].role"
+        report(where, "stacked etcd has no nodes of its own", allowed="etcd: {topology: external}, or no role etcd")
+    if spec.etcd.topology == "external" and "etcd" not in roles:
+        report(
+            "etcd.topology", "external etcd, but no node has the role etcd", allowed="nodes of role etcd, or stacked"
+        )
+    if spec.count("load-balancer") > 1:
+        where = f"nodes[{roles.index('load-balancer')}].count"
+        report(where, f"found {spec.count('load-balancer')} load balancers", allowed="at most one")
+    _timings(spec.timings, report)
+
+
+def _timings(timings: Timings, report: Report) -> None:
+    """What etcd and client-go refuse as well."""
+    if timings.etcd_election < 5 * timings.etcd_heartbeat:
+        least = format_duration(5 * timings.etcd_heartbeat)
+        _too_small(report, "etcd_election", timings.etcd_election, f"at least five heartbeats, {least}")
+    if timings.lease_duration <= timings.lease_renew_deadline:
+        least = format_duration(timings.lease_renew_deadline)
+        _too_small(report, "lease_duration", timings.lease_duration, f"more than lease_renew_deadline, {least}")
+    if timings.lease_renew_deadline <= 1.2 * timings.lease_retry_period:
+        least = format_duration(1.2 * timings.lease_retry_period)
+        found = timings.lease_renew_deadline
+        _too_small(report, "lease_renew_deadline", found, f"more than 1.2 times lease_retry_period, {least}")
+    if timings.container_backoff_max < timings.container_backoff:
+        least = format_duration(timings.container_backoff)
+        _too_small(report, "container_backoff_max", timings.container_backoff_max, f"at least {least}")
+
+
+def _too_small(report: Report, name: str, found_s: float, allowed: str) -> None:
+    report(f"timings.{name}", f"found {format_duration(found_s)}", allowed=allowed)
+
+
+# ---- an experiment alone
+
+
+def experiment(spec: Experiment, present: Collection[str], report: Report) -> None:
+    """Schedules and expectations that cannot be. `present` holds the paths of the fields that the file sets."""
+    for i, name in enumerate(spec.topologies):
+        if name in spec.topologies[:i]:
+            report(f"topologies[{i}]", f"{name!r} stands twice", allowed="each topology once")
+    _workloads(spec, present, report)
+    for i, fault in enumerate(spec.faults):
+        _schedule(spec, i, fault, report)
+        _select(fault.target, f"faults[{i}].target", report)
+    _overlaps(spec.faults, spec.duration_s, report)
+    for path, bound in _bounds(spec):
+        _bound(path, bound, report)
+    _measurable(spec, report)
+
+
+def _workloads(spec: Experiment, present: Collection[str], report: Report) -> None:
+    types = [workload.type for workload in spec.workloads]
+    for i, type_ in enumerate(types):
+        if type_ in types[:i]:
+            report(f"workloads[{i}].type", f"the workload {type_!r} stands twice", allowed="each type once")
+        own = _FIELDS_OF_WORKLOAD[type_]
+        for name in sorted({"clients", "rate", "keys", "replicas"} - own):
+            if f"workloads[{i}].{name}" in present:
+                message = f"a {type_} workload has no {name}"
+                report(f"workloads[{i}].{name}", message, allowed=", ".join(["type", *sorted(own)]))
+
+
+def _schedule(spec: Experiment, i: int, fault: Fault, report: Report) -> None:
+    end = format_duration(spec.duration_s)
+    if fault.at_s >= spec.duration_s:
+        report(f"faults[{i}].at", f"found {format_duration(fault.at_s)}", allowed=f"before the load ends at {end}")
+    elif fault.for_s is not None and fault.at_s + fault.for_s > spec.duration_s:
+        over = format_duration(fault.at_s + fault.for_s)
+        report(f"faults[{i}].for", f"the fault would last until {over}", allowed=f"until the load ends at {end}")
+    if fault.every_s is not None and (fault.for_s is None or fault.for_s >= fault.every_s):
+        message = "the fault would be injected again before it was undone"
+        report(f"faults[{i}].every", message, allowed="more than for, which must be given")
+
+
+def _select(target: Target, path: str, report: Report) -> None:
+    names = ["all", *ROLES, *LEADERS]
+    if target.select in names or _NODE_NAME.fullmatch(target.select):
+        return
+    allowed = ", ".join(names) + ", or the name of a node such as control-plane-1"
+    report(path, f"unknown target {target.select!r}", allowed=allowed, near=nearest(target.select, names))
+
+
+def _overlaps(faults: Sequence[Fault], duration_s: float, report: Report) -> None:
+    """Two faults that surely hit the same victims at the same time: undoing one would undo the other."""
+    for i, later in enumerate(faults):
+        for j, earlier in enumerate(faults[:i]):
+            if later.target == earlier.target and _certain(later.target) and _meet(earlier, later, duration_s):
+                message = f"overlaps faults[{j}], which hits the same target at that time"
+                report(f"faults[{i}]", message, allowed="one fault of a target at a time")
+
+
+def _certain(target: Target) -> bool:
+    named = target.select == "all" or target.select in ROLES or _NODE_NAME.fullmatch(target.select)
+    return target.take == "all" and bool(named)
+
+
+def _meet(a: Fault, b: Fault, duration_s: float) -> bool:
+    def end_s(fault: Fault) -> float:
+        return duration_s if fault.for_s is None else fault.at_s + fault.for_s
+
+    return a.at_s < end_s(b) and b.at_s < end_s(a)
+
+
+def _bounds(spec: Experiment) -> Iterator[tuple[str, Bound]]:
+    for group, bounds in spec.expect.unavailability.items():
+        path = f"expect.unavailability.{group}"
+        yield from ((f"{path}.{n}", b) for n, b in [("longest", bounds.longest), ("total", bounds.total)] if b)
+    for phase, bound in spec.expect.recovery.items():
+        yield f"expect.recovery.{phase}", bound
+
+
+def _bound(path: str, bound: Bound, report: Report) -> None:
+    if bound.at_most_s is None and bound.at_least_s is None:
+        report(path, "bounds nothing", allowed="at_most, at_least or both")
+    elif bound.at_most_s is not None and bound.at_least_s is not None and bound.at_least_s > bound.at_most_s:
+        least, most = format_duration(bound.at_least_s), format_duration(bound.at_most_s)
+        report(path, f"at_least {least} is more than at_most {most}", allowed="at_least up to at_most")
+
+
+def _measurable(spec: Experiment, report: Report) -> None:
+    """An expectation that nothing in the experiment could measure would make every run inconclusive."""
+    types = {workload.type for workload in spec.workloads}
+    needed = {"read": {"register"}, "write": {"register", "create"}}
+    for group in spec.expect.unavailability:
+        if not types & needed[group]:
+            allowed = "with a workload of type " + " or ".join(sorted(needed[group]))
+            report(f"expect.unavailability.{group}", f"no workload makes a {group}", allowed=allowed)
+    if spec.expect.recovery and not spec.faults:
+        report("expect.recovery", "there is no fault to recover from", allowed="with faults")
+    if "pods_running_elsewhere" in spec.expect.recovery and "deployment" not in types:
+        path = "expect.recovery.pods_running_elsewhere"
+        report(path, "no workload runs Pods", allowed="with a workload of type deployment")
+
+
+# ---- both together
+
+
+def combination(shape: Topology, spec: Experiment, report: Report) -> None:
+    """Targets that this topology does not have."""
+    for i, fault in enumerate(spec.faults):
+        _victims(shape, fault.target, f"faults[{i}].target", report)
+    if "load_balancer_detection" in spec.expect.recovery and not shape.count("load-balancer"):
+        message = f"topology {shape.name!r} has no load balancer"
+        report("expect.recovery.load_balancer_detection", message, allowed="on topologies with one")
+    if "pods_running_elsewhere" in spec.expect.recovery and _schedulable(shape) < 2:
+        message = f"topology {shape.name!r} has a single node that Pods can run on"
+        report("expect.recovery.pods_running_elsewhere", message, allowed="on topologies with two or more")
+
+
+def _victims(shape: Topology, target: Target, path: str, report: Report) -> None:
+    """Report a target that selects nobody."""
+    roles = node_roles(shape)
+    select = target.select
+    if _NODE_NAME.fullmatch(select) and select not in roles:
+        message = f"topology {shape.name!r} has no node {select!r}"
+        report(path, message, allowed=", ".join(roles), near=nearest(select, roles))
+        return
+    hit = _selected(shape, select)
+    if not hit:
+        what = select if select in ROLES else f"{select} to be hit"
+        report(path, f"topology {shape.name!r} has no {what}", allowed=", ".join(dict.fromkeys(roles.values())))
+    elif target.component is not None and not any(target.component in _components(shape, role) for role in hit):
+        has = sorted({component for role in hit for component in _components(shape, role)})
+        where = f"{path}.component"
+        report(where, f"{target.component} does not run on {select} of {shape.name!r}", allowed=", ".join(has))
+    elif target.take == "minority" and len(hit) < 3:
+        message = f"the minority of {len(hit)} is nobody"
+        report(f"{path}.take", message, allowed="one, majority or all, or a topology with three of them")
+
+
+def node_roles(shape: Topology) -> dict[str, Role]:
+    """The role of each node by its name."""
+    return {name: role for role in ROLES for name in shape.names(role)}
+
+
+def _selected(shape: Topology, select: str) -> list[Role]:
+    """The roles of the nodes that a valid target matches, one for each node."""
+    roles = node_roles(shape)
+    hosts = [role for role in roles.values() if role == shape.etcd_role]
+    if select in roles:
+        return [roles[select]]
+    if select == "all":
+        return list(roles.values())
+    if select == "etcd":
+        return hosts
+    if select == "etcd-followers":
+        return hosts[1:]
+    if select in LEADERS:
+        return hosts[:1] if select == "etcd-leader" else ["control-plane"]
+    return [role for role in roles.values() if role == select]
+
+
+def _components(shape: Topology, role: Role) -> list[str]:
+    """The processes of a node of this role."""
+    if role == "load-balancer":
+        return ["load-balancer"]
+    own = {"control-plane": ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]}.get(role, [])
+    return [*(["etcd"] if role == shape.etcd_role else []), *own, "kubelet"]
+
+
+def _schedulable(shape: Topology) -> int:
+    """Control-plane nodes are tainted unless there is no worker."""
+    return shape.count("worker") or shape.count("control-plane")
+
+
+# ---- allowed, but unwise
+
+
+def advice(scenario: Scenario) -> list[str]:
+    """Sentences for the author of a scenario that is valid."""
+    shape, spec = scenario.topology, scenario.experiment
+    members = shape.count(shape.etcd_role)
+    sentences = []
+    if members % 2 == 0:
+        sentences.append(f"{members} etcd members survive no more failures than {members - 1} would")
+    if shape.name not in spec.topologies:
+        named = ", ".join(spec.topologies)
+        sentences.append(f"the claim of {spec.name} is made for {named}, not for {shape.name}")
+    return sentences

@@ -1,0 +1,66 @@
+"""Every file of the catalogue is valid, is named as it says, and fits what it names."""
+
+import pytest
+
+from ha.spec import Experiment, Topology
+from ha.spec.load import advice, catalogue, load, scenario
+
+FILES = catalogue()
+EXPERIMENTS = [name for name, path in FILES.items() if path.parent.name == "chaos"]
+TOPOLOGIES = [name for name, path in FILES.items() if path.parent.name == "topologies"]
+
+
+def experiment(name: str) -> Experiment:
+    spec = load(FILES[name])
+    assert isinstance(spec, Experiment)
+    return spec
+
+
+def test_catalogue_holds_what_is_promised() -> None:
+    assert {"single-node", "one-control-plane", "stacked-3", "external-3"} <= set(TOPOLOGIES)
+    assert {
+        "cold-restart",
+        "kill-apiserver-only",
+        "kill-control-plane",
+        "kill-etcd-leader",
+        "kill-worker",
+        "lose-quorum-and-recover",
+        "pause-etcd-leader",
+    } <= set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_name_is_that_of_the_file(name: str) -> None:
+    spec = load(FILES[name])
+    assert spec.name == name
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_topology_runs_alone_and_says_what_it_is(name: str) -> None:
+    spec = load(FILES[name])
+    assert isinstance(spec, Topology)
+    assert spec.description
+    assert spec.timings_name == "fast"
+    assert advice(scenario(name)) == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_fits_every_topology_that_it_names(name: str) -> None:
+    for topology in experiment(name).topologies:
+        assert advice(scenario(topology, name)) == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_leaves_time_after_the_last_fault_to_see_the_recovery(name: str) -> None:
+    spec = experiment(name)
+    for fault in spec.faults:
+        assert fault.for_s is not None
+        assert spec.duration_s - fault.at_s - fault.for_s >= 3
+
+
+def test_default_experiment_offers_far_more_than_a_thousand_writes() -> None:
+    spec = experiment("kill-etcd-leader")
+    creations = next(w for w in spec.workloads if w.type == "create")
+    assert creations.rate_per_s is not None
+    assert creations.rate_per_s * spec.duration_s > 1100
+    assert spec.duration_s <= 15

@@ -1,0 +1,125 @@
+"""Every file of tests/data/bad is refused, with the file, the field and the reason."""
+
+from pathlib import Path
+
+import pytest
+
+from ha.spec.load import SpecError, load
+
+BAD = Path(__file__).parents[2] / "data" / "bad"
+
+ROOT = "(root)"
+EXPECTED: dict[str, list[tuple[str, str]]] = {
+    "a-list": [(ROOT, "found a list")],
+    "anchor-bomb": [(ROOT, "anchors and aliases are not allowed")],
+    "api-version-missing": [("apiVersion", "is missing; allowed: ha/v1")],
+    "api-version-unsupported": [("apiVersion", "found 'ha/v2'; allowed: ha/v1")],
+    "binary": [(ROOT, "is not UTF-8 text")],
+    "bound-upside-down": [("expect.unavailability.write.longest", "at_least 5s is more than at_most 2s")],
+    "claim-empty": [("claim", "found ''")],
+    "component-not-of-role": [("faults[0].target.component", "kube-apiserver does not run on worker of 'stacked-3'")],
+    "component-unknown": [("faults[0].target.component", "did you mean 'kube-apiserver'?")],
+    "count-a-fraction": [("nodes[0].count", "found 1.5; allowed: an integer")],
+    "count-a-word": [("nodes[0].count", "found 'three'; allowed: an integer, at least 1 and at most 50")],
+    "count-too-large": [("nodes[1].count", "found 5000")],
+    "count-zero": [("nodes[1].count", "found 0")],
+    "directory": [(ROOT, "is a directory")],
+    "duplicate-key": [("name", "the key stands twice, first in line 3")],
+    "duration-without-unit": [("duration", "found 10; allowed: a duration such as 300ms, 2s or 1m30s")],
+    "empty": [(ROOT, "the file is empty")],
+    "engine-unknown": [("etcd.engine", "did you mean 'pysyncobj'?")],
+    "every-before-undone": [("faults[0].every", "injected again before it was undone")],
+    "expectation-not-measurable": [("expect.recovery.pods_running_elsewhere", "no workload runs Pods")],
+    "external-without-etcd-nodes": [("etcd.topology", "no node has the role etcd")],
+    "fault-after-the-end": [("faults[0].at", "found 12s; allowed: before the load ends at 10s")],
+    "fault-lasts-beyond-the-end": [("faults[0].for", "would last until 11s")],
+    "fault-unknown": [("faults[0].fault", "found 'killl'; allowed: one of kill, pause, restart; did you mean 'kill'?")],
+    "faults-overlap": [("faults[1]", "overlaps faults[0]")],
+    "field-unknown": [("etcd.topologie", "unknown field; allowed: topology, engine; did you mean 'topology'?")],
+    "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario")],
+    "kind-unknown": [("kind", "found 'Topolgy'")],
+    "many-problems": [
+        ("nodes[0].count", "found -1"),
+        ("nodes[1].rol", "unknown field; allowed: role, count; did you mean 'role'?"),
+        ("nodes[1].role", "is missing"),
+        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine"),
+        ("timings.etcd_elektion", "did you mean 'etcd_election'?"),
+    ],
+    "name-a-number": [("name", "found 3")],
+    "name-not-a-label": [("name", "found 'Bad_Name'; allowed: lower-case letters")],
+    "no-control-plane": [("nodes", "no node has the role control-plane")],
+    "nodes-a-mapping": [("nodes", "found a mapping; allowed: a list")],
+    "nodes-empty": [("nodes", "found an empty list")],
+    "nodes-missing": [("nodes", "is missing")],
+    "null-byte": [(ROOT, "is a binary file")],
+    "only-a-comment": [(ROOT, "the file is empty")],
+    "reference-circle-a": [
+        ("topology", "'reference-circle-b.yaml' is not valid"),
+        ("topology", "reference-circle-a.yaml → reference-circle-b.yaml → reference-circle-a.yaml"),
+    ],
+    "reference-circle-b": [
+        ("topology", "'reference-circle-a.yaml' is not valid"),
+        ("topology", "reference-circle-b.yaml → reference-circle-a.yaml → reference-circle-b.yaml"),
+    ],
+    "reference-circular": [("topology", "refers to itself: reference-circular.yaml → reference-circular.yaml")],
+    "reference-dangling": [("experiment", "'nowhere/missing.yaml': no such file")],
+    "reference-not-valid": [
+        ("topology", "'count-zero.yaml' is not valid; allowed: a valid file of kind Topology"),
+        ("nodes[1].count", "found 0"),
+    ],
+    "reference-of-wrong-kind": [
+        ("topology", "'kill-worker' is an Experiment; allowed: a file of kind Topology"),
+        ("experiment", "'stacked-3' is a Topology; allowed: a file of kind Experiment"),
+    ],
+    "recovery-phase-unknown": [("expect.recovery.raft_elections", "did you mean 'raft_election'?")],
+    "role-twice": [("nodes[2].role", "the role 'worker' stands twice")],
+    "role-unknown": [("nodes[1].role", "found 'wroker'")],
+    "scenario-without-victims": [
+        ("experiment", "'kill-worker' does not fit 'single-node'"),
+        ("faults[0].target", "topology 'single-node' has no worker"),
+        ("expect.recovery.pods_running_elsewhere", "a single node that Pods can run on"),
+    ],
+    "stacked-with-etcd-nodes": [("nodes[1].role", "stacked etcd has no nodes of its own")],
+    "syntax-tab": [(ROOT, "not valid YAML")],
+    "syntax-unclosed": [(ROOT, "not valid YAML: while parsing a flow mapping")],
+    "tag": [("nodes", "found the tag 'tag:yaml.org,2002:python/object/apply:os.system'")],
+    "target-no-such-node": [("faults[0].target", "topology 'stacked-3' has no node 'control-plane-4'")],
+    "target-not-on-every-topology": [("faults[0].target", "topology 'single-node' has no worker")],
+    "target-unknown": [("faults[0].target", "unknown target 'etcd-leadr'")],
+    "timings-election-too-short": [("timings.etcd_election", "found 1s; allowed: at least five heartbeats, 2.5s")],
+    "timings-not-a-duration": [("timings.etcd_election", "found 200; allowed: a duration")],
+    "timings-preset-unknown": [("timings", "found 'fsat'; allowed: a preset (fast, upstream)")],
+    "too-deep": [(ROOT, "nested deeper than 20 levels")],
+    "topology-is-an-experiment": [("topologies[0]", "'kill-worker' is an Experiment")],
+    "topology-unknown": [("topologies[0]", "did you mean 'stacked-3'?")],
+    "two-documents": [(ROOT, "found 2 documents; allowed: one document")],
+    "two-load-balancers": [("nodes[1].count", "found 2 load balancers; allowed: at most one")],
+    "workload-field-of-another": [("workloads[0].rate", "a deployment workload has no rate")],
+    "workload-unknown": [("workloads[0].type", "did you mean 'register'?")],
+}
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_bad_file_is_refused_with_every_problem_in_it(name: str) -> None:
+    path = BAD / f"{name}.yaml"
+    with pytest.raises(SpecError) as caught:
+        load(path)
+    problems = caught.value.problems
+    assert [problem.field for problem in problems] == [field for field, _ in EXPECTED[name]]
+    for problem, (field, reason) in zip(problems, EXPECTED[name], strict=True):
+        assert reason in str(problem)
+        assert f": {field}: " in str(problem)
+    assert str(path) in str(caught.value)
+
+
+def test_every_bad_file_has_an_expectation() -> None:
+    assert {path.stem for path in BAD.iterdir()} == set(EXPECTED)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in EXPECTED if n not in {"binary", "directory", "empty", "null-byte", "only-a-comment"}]
+)
+def test_problem_names_its_line(name: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(BAD / f"{name}.yaml")
+    assert all(problem.line for problem in caught.value.problems)

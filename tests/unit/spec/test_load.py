@@ -1,0 +1,210 @@
+from pathlib import Path
+
+import pytest
+
+from ha.spec import Scenario, Target, Topology
+from ha.spec.load import SpecError, advice, check_world, load, resolve, scenario
+from ha.spec.timings import FAST, UPSTREAM
+
+TOPOLOGY = """
+apiVersion: ha/v1
+kind: Topology
+name: mine
+nodes: [{role: control-plane, count: 3}, {role: worker, count: 2}]
+"""
+EXPERIMENT = """
+apiVersion: ha/v1
+kind: Experiment
+name: poke
+claim: Nothing happens.
+topologies: [stacked-3]
+duration: 1m30s
+workloads: [{type: register, rate: 10}]
+faults:
+  - {fault: pause, target: {select: control-plane, take: one, component: kube-apiserver}, at: 1.5s, for: 300ms}
+expect: {unavailability: {write: {total: {at_most: 1s}}}}
+"""
+
+
+def write(directory: Path, name: str, text: str) -> Path:
+    path = directory / name
+    path.write_text(text)
+    return path
+
+
+def topology(directory: Path, text: str) -> Topology:
+    spec = load(write(directory, "t.yaml", TOPOLOGY + text))
+    assert isinstance(spec, Topology)
+    return spec
+
+
+def test_durations_become_seconds_and_short_names_become_fields(tmp_path: Path) -> None:
+    how = scenario("stacked-3", write(tmp_path, "e.yaml", EXPERIMENT)).experiment
+    assert how.duration_s == 90
+    assert (how.faults[0].at_s, how.faults[0].for_s, how.faults[0].every_s) == (1.5, 0.3, None)
+    assert how.faults[0].target == Target(select="control-plane", take="one", component="kube-apiserver")
+    assert how.workloads[0].rate_per_s == 10
+    bounds = how.expect.unavailability["write"].total
+    assert bounds is not None
+    assert bounds.at_most_s == 1
+
+
+def test_target_may_be_a_plain_name() -> None:
+    assert scenario("stacked-3").experiment.faults[0].target == Target(select="etcd-leader")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "timings"),
+    [
+        ("", "upstream", UPSTREAM),
+        ("timings: upstream", "upstream", UPSTREAM),
+        ("timings: fast", "fast", FAST),
+        ("timings: {preset: fast}", "fast", FAST),
+        ("timings: {}", "upstream", UPSTREAM),
+    ],
+)
+def test_timings_preset(tmp_path: Path, text: str, name: str, timings: object) -> None:
+    spec = topology(tmp_path, text)
+    assert (spec.timings_name, spec.timings) == (name, timings)
+
+
+def test_timings_of_a_preset_can_be_overridden_one_by_one(tmp_path: Path) -> None:
+    spec = topology(tmp_path, "timings: {preset: fast, etcd_election: 200ms}")
+    assert spec.timings_name == "explicit"
+    assert spec.timings.etcd_election == 0.2
+    assert spec.timings.lease_duration == FAST.lease_duration
+
+
+def test_fast_timings_are_a_tenth_of_upstream() -> None:
+    differing = {
+        name
+        for name in UPSTREAM.__struct_fields__
+        if getattr(FAST, name) != pytest.approx(getattr(UPSTREAM, name) / 10)
+    }
+    assert differing == {"client_timeout"}
+
+
+def test_several_control_planes_bring_a_load_balancer(tmp_path: Path) -> None:
+    spec = topology(tmp_path, "")
+    assert spec.names("control-plane") == ["control-plane-1", "control-plane-2", "control-plane-3"]
+    assert spec.names("load-balancer") == ["load-balancer"]
+
+
+def test_scenario_file_resolves_paths_relative_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "shapes").mkdir()
+    write(tmp_path / "shapes", "mine.yaml", TOPOLOGY)
+    write(tmp_path, "e.yaml", EXPERIMENT)
+    text = "apiVersion: ha/v1\nkind: Scenario\nname: both\ntopology: shapes/mine.yaml\nexperiment: e.yaml\n"
+    spec = load(write(tmp_path, "s.yaml", text))
+    assert isinstance(spec, Scenario)
+    assert (spec.name, spec.topology.name, spec.experiment.name) == ("both", "mine", "poke")
+    assert scenario(tmp_path / "s.yaml") == spec
+
+
+def test_scenario_file_may_be_given_another_experiment(tmp_path: Path) -> None:
+    text = "apiVersion: ha/v1\nkind: Scenario\nname: both\ntopology: stacked-3\nexperiment: kill-worker\n"
+    spec = scenario(write(tmp_path, "s.yaml", text), "cold-restart")
+    assert (spec.name, spec.experiment.name) == ("cold-restart-on-stacked-3", "cold-restart")
+
+
+def test_topology_alone_gets_the_kill_of_the_etcd_leader() -> None:
+    assert scenario("external-3").name == "kill-etcd-leader-on-external-3"
+
+
+def test_topology_that_cannot_lose_a_member_gets_the_cold_restart(tmp_path: Path) -> None:
+    two = TOPOLOGY.replace("count: 3", "count: 2")
+    assert scenario(write(tmp_path, "t.yaml", two)).experiment.name == "cold-restart"
+    assert scenario("single-node").experiment.name == "cold-restart"
+
+
+def test_experiment_alone_is_refused_with_the_topologies_it_names() -> None:
+    with pytest.raises(SpecError, match=r"needs a topology to run on; allowed: a Topology \(one-control-plane, "):
+        scenario("kill-worker")
+
+
+def test_topology_as_experiment_is_refused() -> None:
+    with pytest.raises(SpecError, match="is a Topology; allowed: an Experiment"):
+        scenario("stacked-3", "external-3")
+
+
+def test_problems_of_both_files_are_reported_together(tmp_path: Path) -> None:
+    bad_shape = write(tmp_path, "t.yaml", TOPOLOGY.replace("worker", "wroker"))
+    bad_chaos = write(tmp_path, "e.yaml", EXPERIMENT.replace("pause", "paus"))
+    with pytest.raises(SpecError) as caught:
+        scenario(bad_shape, bad_chaos)
+    assert {problem.file for problem in caught.value.problems} == {str(bad_shape), str(bad_chaos)}
+
+
+def test_target_that_the_chosen_topology_lacks_is_refused_with_its_line() -> None:
+    with pytest.raises(
+        SpecError, match=r"kill-worker.yaml:\d+: faults\[0\].target: topology 'single-node' has no worker"
+    ):
+        scenario("single-node", "kill-worker")
+
+
+def test_followers_of_a_single_member_are_nobody() -> None:
+    with pytest.raises(SpecError, match="has no etcd-followers to be hit"):
+        scenario("single-node", "lose-quorum-and-recover")
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("{select: worker, take: minority}", "the minority of 2 is nobody"),
+        ("{select: etcd-leader, component: load-balancer}", "load-balancer does not run on etcd-leader"),
+        ("{select: load-balancer, component: kubelet}", "kubelet does not run on load-balancer"),
+    ],
+)
+def test_target_of_nobody_is_refused(tmp_path: Path, target: str, reason: str) -> None:
+    text = EXPERIMENT.replace("{select: control-plane, take: one, component: kube-apiserver}", target)
+    with pytest.raises(SpecError, match=reason):
+        load(write(tmp_path, "e.yaml", text))
+
+
+def test_etcd_runs_on_control_planes_only_when_stacked(tmp_path: Path) -> None:
+    path = write(tmp_path, "e.yaml", EXPERIMENT.replace("kube-apiserver", "etcd"))
+    assert scenario("stacked-3", path).experiment.faults[0].target.component == "etcd"
+    with pytest.raises(SpecError, match="etcd does not run on control-plane of 'external-3'"):
+        scenario("external-3", path)
+
+
+def test_fault_that_the_world_lacks_is_refused() -> None:
+    spec = scenario("stacked-3", "pause-etcd-leader")
+    check_world(spec, frozenset({"kill", "pause"}))
+    with pytest.raises(SpecError, match=r"faults\[0\].fault: this world cannot inject 'pause'; allowed: kill"):
+        check_world(spec, frozenset({"kill"}))
+
+
+def test_existing_file_wins_over_the_catalogue_and_the_catalogue_over_a_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stacked-3").mkdir()
+    write(tmp_path, "external-3", TOPOLOGY)
+    assert resolve("external-3") == Path("external-3")
+    assert resolve("stacked-3").name == "stacked-3.yaml"
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(SpecError, match="did you mean 'stacked-3'"):
+        resolve("stackd-3")
+
+
+def test_file_larger_than_a_mebibyte_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="is larger than 1 MiB"):
+        load(write(tmp_path, "t.yaml", "#" * ((1 << 20) + 1)))
+
+
+def test_words_that_yaml_1_1_would_turn_into_something_else_stay_words(tmp_path: Path) -> None:
+    assert topology(tmp_path, "description: no").description == "no"
+    assert topology(tmp_path, "description: 2026-01-01").description == "2026-01-01"
+    assert topology(tmp_path, "description: 1:30").description == "1:30"
+
+
+def test_advice_on_an_even_number_of_members_and_on_a_topology_not_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.yaml", TOPOLOGY.replace("count: 3", "count: 4"))
+    assert advice(scenario(path, "cold-restart")) == [
+        "4 etcd members survive no more failures than 3 would",
+        "the claim of cold-restart is made for single-node, one-control-plane, stacked-3, external-3, not for mine",
+    ]
+    assert advice(scenario("stacked-3")) == []

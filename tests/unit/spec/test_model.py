@@ -1,0 +1,16 @@
+from typing import get_args
+
+import msgspec
+
+from ha.history.result import PHASES
+from ha.spec import Experiment, Phase
+from ha.spec.load import scenario
+
+
+def test_phases_of_the_format_are_those_of_the_result() -> None:
+    assert get_args(Phase) == PHASES
+
+
+def test_specs_survive_json() -> None:
+    experiment = scenario("stacked-3").experiment
+    assert msgspec.json.decode(msgspec.json.encode(experiment), type=Experiment) == experiment
