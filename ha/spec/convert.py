@@ -101,7 +101,7 @@ class Converter:
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, str) or len(value) > (type_.max_length or len(value)):
             return self._wrong(node, type_, path)
-        if len(value) < (type_.min_length or 0) or not re.search(type_.pattern or "", value):
+        if len(value) < (type_.min_length or 0) or (type_.pattern and not re.fullmatch(type_.pattern, value)):
             return self._wrong(node, type_, path)
         return value
 

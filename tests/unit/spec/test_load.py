@@ -208,3 +208,8 @@ def test_advice_on_an_even_number_of_members_and_on_a_topology_not_named(tmp_pat
         "the claim of cold-restart is made for single-node, one-control-plane, stacked-3, external-3, not for mine",
     ]
     assert advice(scenario("stacked-3")) == []
+
+
+def test_name_with_a_newline_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="name: found"):
+        load(write(tmp_path, "t.yaml", TOPOLOGY.replace("name: mine", 'name: "mine\\n"')))
