@@ -1,0 +1,8 @@
+"""Judges: from what was observed to what it proves. Nothing here knows the components that it judges.
+
+* `linearizability`: is there one order of all operations that explains every answer?
+* `durability`: is everything that was acknowledged still there?
+* `availability`, `recovery`: how long did it not work, and what did the time go into?
+* `summary`, `series`: figures for reports.
+* `claims`, `verdict`: expectation against measurement, and the sentence that follows.
+"""

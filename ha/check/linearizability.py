@@ -1,0 +1,61 @@
+"""Looks for one order of all operations, compatible with real time, that explains every answer.
+
+Over the whole store at once (strict serializability of single-key operations), since revisions order writes
+across keys. `ha.check.order` decides nearly everything in O(n log n); what unknown outcomes leave open goes to
+a bounded search (`ha.check.undecided`).
+
+The store that is assumed: keys that the history names are written by its operations only, and are absent at
+its beginning; other keys may be written by anybody. A ``write`` is unconditional and succeeds whatever it
+finds; a ``cas`` demands a revision (never a value: values repeat); a ``create`` demands absence; a ``delete``
+demands presence. A write of unknown outcome may take effect at any time after its invocation, much later than
+its client gave up too, and at most once.
+
+What it does not see: how many revisions other writers left free between two of ours, so a write that nobody
+saw is given room between any two revisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ha.check.order import Conviction, establish
+from ha.check.undecided import settle
+from ha.history import Operation
+
+__all__ = ["BUDGET", "Linearizability", "check"]
+
+BUDGET = 100_000
+"""Configurations that the search of one key (and of all together) may visit: some seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linearizability:
+    """The verdict: True, False, or None when the search gave up. `method` says how it was reached.
+
+    `explanation` convicts (or says what could not be decided), `operations` are the ones that it names.
+    """
+
+    verdict: bool | None
+    explanation: list[str] = field(default_factory=list)
+    method: str = "by revision"
+    operations: list[Operation] = field(default_factory=list)
+
+
+def check(operations: Sequence[Operation], *, budget: int = BUDGET) -> Linearizability:
+    """Judge a history, in any order. Raises ValueError for an operation answered before it was asked."""
+    searching = False
+    try:
+        order = establish(operations)
+        searching = bool(order.undecided())
+        settled = settle(order, budget=budget)
+    except Conviction as conviction:
+        method = "by revision and search" if searching else "by revision"
+        return Linearizability(False, conviction.explanation, method, conviction.operations)
+    if not settled.keys:
+        return Linearizability(True)
+    method = f"by revision, and by search over {len(settled.keys)} keys ({settled.visited} configurations)"
+    if settled.verdict is None:
+        text = f"undecided after {settled.visited} configurations: {', '.join(settled.keys)}"
+        return Linearizability(None, [text], method)
+    return Linearizability(True, [], method)
