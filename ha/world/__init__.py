@@ -256,7 +256,10 @@ class World(Protocol):
         ...
 
     async def boot(self, node: str, name: str, program: str, config: bytes) -> ProcessInfo:
-        """Start the first process of a node that has none."""
+        """Start a process from outside, as a node's init does: the first of a node that is down, or one of a
+        node that runs (a kubelet that died). Raises ValueError when the name is taken, the program cannot be
+        found, or a killed node is not down yet; LookupError for an unknown node.
+        """
         ...
 
     async def processes(self, node: str) -> list[ProcessInfo]:
