@@ -1,0 +1,61 @@
+"""A node as one real process on it sees it."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from ha.world import Disk, Network, Processes
+
+__all__ = ["Log", "RealHost", "open_log"]
+
+
+def open_log(directory: Path, node: str, process: str) -> int:
+    """The file descriptor of a process's log, appended to: ``<directory>/logs/<node>/<process>.log``."""
+    path = directory / "logs" / node / f"{process}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+class Log:
+    """Lines to a file descriptor: UTC time, message, fields. Never raises: a log must not break what it tells of."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __call__(self, message: str, /, **fields: object) -> None:
+        """Write one line with one write(2), so that lines of several writers do not mix."""
+        try:
+            now = time.time()
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+            words = [f"{stamp}.{int(now % 1 * 1e6):06}Z", message, *(f"{k}={_word(v)}" for k, v in fields.items())]
+            line = " ".join(words).replace("\n", "\\n") + "\n"
+            os.write(self._fd, line.encode(errors="backslashreplace"))
+        except Exception:  # noqa: BLE001, S110  (a full disk or a failing __repr__ must not stop a component)
+            pass
+
+
+def _word(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text) if not text or any(c.isspace() or c in "\"'" for c in text) else text
+
+
+@dataclass(frozen=True, slots=True)
+class RealHost:
+    """See `ha.world.Host`."""
+
+    node: str
+    process: str
+    address: str
+    net: Network
+    disk: Disk
+    processes: Processes
+    random: Random
+    log: Log
+
+    def wall_clock(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()

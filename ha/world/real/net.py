@@ -1,0 +1,108 @@
+"""Loopback: a subnet per run, an address per node, TCP with the node's address at both ends.
+
+All of 127.0.0.0/8 is loopback on Linux, so every node can have an address of its own and use the standard
+ports. A run takes one 127.a.b.0/24 and holds it by a listening guard socket on 127.a.b.1, which the kernel
+releases with the process: concurrent runs on one machine do not meet, and nothing has to be cleaned up.
+
+Dialling binds the node's address first, so that the other side sees which node calls (and a later world can
+cut the path between two of them); ``IP_BIND_ADDRESS_NO_PORT`` leaves the choice of the port to connect(2),
+so that ports are only exhausted per destination.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import socket
+
+import trio
+
+from ha.world import Address, Listener, Stream
+
+__all__ = ["LoopbackNetwork", "Subnet"]
+
+_IP_BIND_ADDRESS_NO_PORT = 24
+_GUARD_PORT = 46
+_FIRST_NODE = 10
+_FIRST_CLIENT = 200
+_BACKLOG = 1024
+_ATTEMPTS = 200
+
+
+class Subnet:
+    """127.a.b.0/24, ours until `release`."""
+
+    def __init__(self, prefix: str, guard: socket.socket) -> None:
+        self.prefix = prefix
+        self._guard = guard
+        self._clients: set[int] = set()
+
+    @classmethod
+    def claim(cls) -> Subnet:
+        """Take a free one. Raises OSError when none is found or loopback cannot be bound."""
+        choose = random.SystemRandom()
+        for _ in range(_ATTEMPTS):
+            prefix = f"127.{choose.randrange(1, 255)}.{choose.randrange(256)}"
+            guard = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                guard.bind((f"{prefix}.1", _GUARD_PORT))
+                guard.listen(1)
+            except OSError as error:
+                guard.close()
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return cls(prefix, guard)
+        raise OSError(errno.EADDRINUSE, "no free loopback subnet")
+
+    def node(self, index: int) -> str:
+        """The address of the node of that index (from 0)."""
+        if not 0 <= index < _FIRST_CLIENT - _FIRST_NODE:
+            raise ValueError(f"more than {_FIRST_CLIENT - _FIRST_NODE} nodes")
+        return f"{self.prefix}.{_FIRST_NODE + index}"
+
+    def take_client(self) -> str:
+        """An address for a client; shared with another client when all are taken."""
+        free = (number for number in range(_FIRST_CLIENT, 255) if number not in self._clients)
+        number = next(free, 254)
+        self._clients.add(number)
+        return f"{self.prefix}.{number}"
+
+    def give_back(self, address: str) -> None:
+        """Return a client's address."""
+        self._clients.discard(int(address.rpartition(".")[2]))
+
+    def release(self) -> None:
+        """Let another run have it."""
+        self._guard.close()
+
+
+class LoopbackNetwork:
+    """The network as one address of it sees it; see `ha.world.Network`."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def dial(self, address: Address) -> Stream:
+        """Connect from our own address. Raises OSError."""
+        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+            await sock.bind((self._address, 0))
+            await sock.connect((address.ip, address.port))
+        except BaseException:
+            sock.close()
+            raise
+        return trio.SocketStream(sock)  # sets TCP_NODELAY
+
+    async def listen(self, port: int) -> Listener:
+        """Listen on our own address; port 0 lets the kernel choose. Raises OSError."""
+        sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            await sock.bind((self._address, port))
+            sock.listen(_BACKLOG)
+        except BaseException:
+            sock.close()
+            raise
+        return trio.SocketListener(sock)  # its streams set TCP_NODELAY

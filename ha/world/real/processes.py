@@ -1,0 +1,36 @@
+"""A node's process table as a process on it sees it: its connection to the zygote, bound to its node there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from ha.world import ProcessExit, ProcessInfo, Signal
+from ha.world.real.link import Link
+
+__all__ = ["NodeProcesses"]
+
+
+class NodeProcesses:
+    """See `ha.world.Processes`."""
+
+    def __init__(self, link: Link, node: str) -> None:
+        self._link = link
+        self._node = node
+
+    async def start(
+        self, name: str, program: str, config: bytes, *, labels: Mapping[str, str] | None = None
+    ) -> ProcessInfo:
+        """Raises ValueError when it is refused, OSError when the machine cannot fork."""
+        return await self._link.start(self._node, name, program, config, dict(labels or {}), boot=False)
+
+    async def list(self) -> list[ProcessInfo]:
+        """What runs on this node."""
+        return await self._link.list(self._node)
+
+    async def signal(self, name: str, signal: Signal) -> None:
+        """Returns when it was sent. Raises LookupError."""
+        await self._link.signal(self._node, name, signal, observe=False)
+
+    def exits(self) -> AsyncIterator[ProcessExit]:
+        """Every exit on this node from now on."""
+        return self._link.subscribe(lambda notice: notice.exit)

@@ -1,0 +1,271 @@
+"""The zygote: one single-threaded process that has imported every component and forks the processes of a run.
+
+Why: a forked process is ready in a few milliseconds and shares the imported code (5-8 MB of its own, against
+four times that and most of a second when it is spawned). Forking is only sound from a process with one
+thread and no event loop running, so the zygote never starts trio and refuses a preload that starts threads.
+
+It also is where everything about processes is serialised. It forks, joins process groups, signals, reaps and
+keeps the `ha.world.real.table`, in one thread: a fork and a kill of the node never overlap, so whatever was
+forked before the kill is in the group that it hits, and whatever was asked for before it is refused.
+
+Connections: one from the supervisor, with authority over all nodes, and one from every process, with
+authority over its own node. The zygote blocks on none of them: what a peer does not read is queued up to a
+bound, then that peer is dropped. It does not read from a process that it paused, so that a paused machine
+does not start things.
+
+Its end: asked by the supervisor, or on the end of the supervisor's connection, it kills every group, reaps,
+and exits. When it is killed itself, the kernel kills its children (`ha.world.real.lifeline`).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from ha.world import ProcessExit, ProcessInfo
+from ha.world.real import child, programs, wire
+from ha.world.real.host import Log, open_log
+from ha.world.real.lifeline import set_process_title
+from ha.world.real.observation import NUMBERS, Observation
+from ha.world.real.peer import Peer
+from ha.world.real.table import Node, Table
+
+__all__ = ["main"]
+
+_STDERR = 2
+
+
+class _Closed(Exception):  # noqa: N818  (the way out of the loop)
+    """The world is over."""
+
+
+class Zygote:
+    """See the module. `run` is the loop."""
+
+    def __init__(self, control: socket.socket, setup: wire.Setup) -> None:
+        self._setup = setup
+        self._directory = Path(setup.directory)
+        self._table = Table(setup.nodes)
+        self._selector = selectors.DefaultSelector()
+        self._observations: list[tuple[Peer, Observation]] = []
+        self._peers: dict[int, Peer] = {}
+        """The connection of each process, by pid."""
+        self._supervisor = Peer(control, None, self._selector)
+        self._wakeup, wake = socket.socketpair()
+        for end in (self._wakeup, wake):
+            end.setblocking(False)
+        self._wake = wake
+        self._selector.register(self._wakeup, selectors.EVENT_READ, None)
+        self._log = Log(_STDERR)
+
+    def run(self) -> NoReturn:
+        """Serve until the world is over."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        try:
+            while True:
+                for key, _ in self._selector.select():
+                    if key.data is None:
+                        self._wakeup.recv(4096)
+                    else:
+                        self._attend(key.data)
+                self._reap()
+                self._settle()
+        except _Closed:
+            self._kill_all()
+        os._exit(0)
+
+    def _attend(self, peer: Peer) -> None:
+        """Do what is due on one connection. A peer that fails is dropped; the supervisor's end is ours."""
+        if peer.closed:  # dropped earlier in this round
+            return
+        try:
+            for body in peer.exchange():
+                if not peer.closed:  # it may kill itself
+                    self._answer(peer, wire.decode_request(body))
+        except wire.WireError as error:
+            self._log("dropped a peer", node=peer.node, why=str(error))
+            peer.close()
+        if self._supervisor.closed:
+            raise _Closed
+
+    def _answer(self, peer: Peer, request: wire.Request) -> None:
+        reply: wire.Reply | None
+        try:
+            match request:
+                case wire.Start():
+                    reply = wire.Started(request.id, self._start(peer, request))
+                case wire.List():
+                    reply = wire.Listed(request.id, self._node(peer, request.node).listing())
+                case wire.SendSignal():
+                    reply = self._signal(peer, request)
+                case wire.Close() if peer is self._supervisor:
+                    peer.send(wire.Closing(request.id))
+                    raise _Closed
+                case _:
+                    raise wire.WireError(f"{type(request).__name__} from a process")
+        except ValueError as error:
+            reply = wire.Failed(request.id, "value", str(error))
+        except LookupError as error:
+            reply = wire.Failed(request.id, "lookup", str(error))
+        except OSError as error:
+            reply = wire.Failed(request.id, "os", error.strerror or str(error), error.errno or 0)
+        if reply is not None:
+            peer.send(reply)
+
+    def _node(self, peer: Peer, asked: str) -> Node:
+        return self._table.node(asked if peer.node is None else peer.node)
+
+    def _start(self, peer: Peer, request: wire.Start) -> ProcessInfo:
+        node = self._node(peer, request.node)
+        program = programs.load(request.program)
+        config = program.decode(request.config)
+        incarnation = self._table.admit(node, request.name, boot=request.boot and peer is self._supervisor)
+        ours, theirs = socket.socketpair()
+        log_fd = open_log(self._directory, node.name, request.name)
+        birth = child.Birth(
+            node=node.name,
+            name=request.name,
+            address=node.address,
+            program=program,
+            config=config,
+            seed=self._setup.seed,
+            incarnation=incarnation,
+            directory=self._directory,
+            zygote=os.getpid(),
+            control=theirs,
+            log_fd=log_fd,
+        )
+        try:
+            pid = os.fork()
+            if pid == 0:
+                child.run(birth)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(log_fd)
+        info = ProcessInfo(name=request.name, pid=pid, program=request.program, labels=request.labels)
+        os.setpgid(pid, self._table.add(node, info))
+        self._peers[pid] = Peer(ours, node.name, self._selector)
+        return info
+
+    def _signal(self, peer: Peer, request: wire.SendSignal) -> wire.Reply | None:
+        """Signal a process, or the node's group in one system call. None: the reply follows when it was seen."""
+        node = self._node(peer, request.node)
+        chosen = node.select(request.name)
+        number = NUMBERS[request.signal]
+        whole = request.name is None
+        observation = Observation(
+            id=request.id,
+            signal=request.signal,
+            targets={name: entry.info.pid for name, entry in chosen.items()},
+            group=node.group if whole else None,
+        )
+        if whole:
+            assert node.group is not None, node
+            os.killpg(node.group, number)
+            node.up = node.up and request.signal != "kill"
+        for entry in chosen.values():
+            if not whole:
+                os.kill(entry.info.pid, number)
+            mate = self._peers[entry.info.pid]
+            if request.signal == "kill":
+                mate.close()
+            elif request.signal in ("pause", "resume"):
+                mate.mute(request.signal == "pause")
+        if not request.observe:
+            return wire.Observed(request.id, {})
+        self._observations.append((peer, observation))
+        return None
+
+    def _reap(self) -> None:
+        """Collect the dead and tell the supervisor and their neighbours."""
+        for pid, status in iter(_wait, None):
+            found = self._table.remove(pid)
+            if found is None:
+                continue
+            node, entry = found
+            self._peers.pop(pid).close()
+            for _, observation in self._observations:
+                observation.reaped(pid)
+            code = os.waitstatus_to_exitcode(status)
+            ended = ProcessExit(
+                name=entry.info.name,
+                pid=pid,
+                code=code if code >= 0 else None,
+                signal=-code if code < 0 else None,
+            )
+            notice = wire.Exited(node.name, ended)
+            for peer in (self._supervisor, *(self._peers[mate.info.pid] for mate in node.processes.values())):
+                peer.send(notice)
+
+    def _settle(self) -> None:
+        """Answer the observations that came to an end."""
+        open_ones = []
+        for peer, observation in self._observations:
+            outcome = observation.outcome()
+            if outcome is not None:
+                peer.send(outcome)
+            elif not peer.closed:
+                open_ones.append((peer, observation))
+        self._observations = open_ones
+
+    def _kill_all(self) -> None:
+        for node in self._table.nodes.values():
+            if node.group is not None:
+                os.killpg(node.group, signal.SIGKILL)
+        while True:
+            try:
+                os.wait()
+            except ChildProcessError:
+                return
+
+
+def _wait() -> tuple[int, int] | None:
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid else None
+
+
+def main(fd: int) -> NoReturn:
+    """Be the zygote of the supervisor at the other end of `fd`. The lifeline is held already."""
+    set_process_title("ha-zygote")
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # inherited: each process unblocks it when it can
+    control = socket.socket(fileno=fd)
+    setup = _receive_setup(control)
+    started = time.monotonic()
+    try:
+        _preload(setup.preload)
+    except ValueError as error:
+        control.sendall(wire.frame(wire.Failed(0, "value", str(error))))
+        os._exit(1)
+    control.sendall(wire.frame(wire.Ready(time.monotonic() - started)))
+    Zygote(control, setup).run()
+
+
+def _receive_setup(control: socket.socket) -> wire.Setup:
+    frames = wire.Frames()
+    while data := control.recv(65536):
+        for body in frames.feed(data):
+            return wire.decode_setup(body)
+    os._exit(0)  # the supervisor gave up before it asked for anything
+
+
+def _preload(modules: list[str]) -> None:
+    """Import, and make the result cheap to share. Raises ValueError."""
+    for module in modules:
+        programs.preload(module)
+    gc.collect()
+    gc.freeze()

@@ -1,0 +1,129 @@
+"""Small programs that the tests of the real world run."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import uuid
+from pathlib import Path
+
+import msgspec
+import orjson
+import trio
+
+from ha.world import Address, Host
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No configuration."""
+
+
+class Echo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    port: int
+
+
+class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Start these others (name to program), then report to `report`."""
+
+    start: dict[str, str] = {}
+    report: str = ""
+
+
+async def idle(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    task_status.started()
+    try:
+        await trio.sleep_forever()
+    finally:
+        host.log("cancelled")
+
+
+async def deaf(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Does not end when it is asked to."""
+    host.log("deaf")
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+
+async def done(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    sys.stdout.write("a line on stdout\n")
+
+
+async def crash(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_raise)
+
+
+async def _raise() -> None:
+    raise RuntimeError("the reason of the crash")
+
+
+async def echo(host: Host, config: Echo, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Answers each connection with the caller's address, then with what it sends."""
+    listener = await host.net.listen(config.port)
+    task_status.started()
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.send_all(f"{stream.socket.getpeername()[0]}\n".encode())
+            async for data in stream:
+                await stream.send_all(data)
+
+    await trio.serve_listeners(serve, [listener])
+
+
+async def reveal(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Writes what it is to its disk."""
+    facts = {
+        "random": host.random.random(),
+        "module_random": random.random(),
+        "uuid": str(uuid.uuid4()),
+        "descriptors": _descriptors(),
+        "group": os.getpgid(0),
+        "address": host.address,
+        "argv": sys.argv,
+    }
+    await host.disk.replace(f"facts-{os.getpid()}", orjson.dumps(facts))
+
+
+def _descriptors() -> list[str]:
+    """What is open beside the standard streams (and the directory that is listed)."""
+    paths = [path for path in list(Path("/proc/self/fd").iterdir()) if int(path.name) > 2 and path.is_symlink()]
+    return sorted(str(path.readlink()) for path in paths)
+
+
+async def keeper(host: Host, config: Ask, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """A small kubelet: starts what it should, adopts what runs, reports one JSON line, then every exit."""
+    exits = host.processes.exits()
+    running = {process.name: process for process in await host.processes.list()}
+    adopted = sorted(running.keys() & config.start.keys())
+    for name, program in config.start.items():
+        if name not in running:
+            running[name] = await host.processes.start(name, program, b"{}", labels={"keeper": host.process})
+    if not config.report:
+        await trio.sleep_forever()
+    async with await host.net.dial(Address.parse(config.report)) as stream:
+        listing = await host.processes.list()
+        await stream.send_all(orjson.dumps({"adopted": adopted, "listing": listing}, default=_plain) + b"\n")
+        async for exited in exits:
+            await stream.send_all(orjson.dumps(exited, default=_plain) + b"\n")
+
+
+def _plain(value: object) -> object:
+    return msgspec.to_builtins(value)
+
+
+async def trespass(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Tries to reach another node's process through its own process table."""
+    try:
+        await host.processes.signal("victim", "kill")
+    except LookupError as error:
+        await host.disk.replace("refused", str(error).encode())
+
+
+async def spawner(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Starts processes as fast as it can."""
+    number = 0
+    while True:
+        number += 1
+        await host.processes.start(f"spawned-{number}", f"{__name__}:idle", b"{}")
