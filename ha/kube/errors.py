@@ -58,6 +58,11 @@ class Cause:
         return cls(field, "FieldValueInvalid", f"Invalid value: {_go(value)}: {detail}")
 
     @classmethod
+    def invalid_text(cls, field: str, text: str, detail: str) -> Cause:
+        """The same for a value that is already written as it shall appear."""
+        return cls(field, "FieldValueInvalid", f"Invalid value: {text}: {detail}")
+
+    @classmethod
     def unsupported(cls, field: str, value: object, supported: Iterable[str]) -> Cause:
         """A value that is none of the known ones."""
         known = ", ".join(f'"{s}"' for s in supported)
