@@ -66,14 +66,19 @@ class Unavailability(msgspec.Struct, frozen=True, kw_only=True):
     longest_s: float
     total_s: float
     windows: list[Window] = []
+    threshold_s: float | None = None
+    """Only longer windows without success count."""
 
 
 class Recovery(msgspec.Struct, frozen=True, kw_only=True):
-    """How one fault occurrence was recovered from: seconds from injection to the end of each of `PHASES`."""
+    """How one fault occurrence was recovered from: seconds from injection to the end of each of `PHASES`, None
+    where the phase does not apply to the fault, or applies and did not end: then it stands in `not_reached`.
+    """
 
     fault: int
     target: str
     phases_s: dict[str, float | None]
+    not_reached: list[str] = []
 
 
 class Checks(msgspec.Struct, frozen=True, kw_only=True):
