@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from ha.check.claims import evaluate
+from ha.check.durability import lost_writes
+from ha.check.linearizability import Linearizability
+from ha.check.verdict import judge
+from ha.history.result import PHASES, Claim, FaultRecord, Recovery, Unavailability
+from ha.spec import Bound, Expect, OperationBounds, Phase
+from tests.unit.check.ops import create, read
+
+DOWN = {"write": Unavailability(longest_s=1.5, total_s=2.5)}
+
+
+def recovery(*not_reached, **phases_s):
+    return Recovery(fault=0, target="x", phases_s={**dict.fromkeys(PHASES), **phases_s}, not_reached=list(not_reached))
+
+
+def held(expect, recoveries=()):
+    return [claim.held for claim in evaluate(expect, DOWN, recoveries)]
+
+
+def test_phases_of_files_are_those_of_results():
+    assert get_args(Phase) == PHASES
+
+
+@pytest.mark.parametrize(
+    ("bound", "holds"),
+    [
+        (Bound(at_most_s=1.5), True),
+        (Bound(at_most_s=1.4), False),
+        (Bound(at_least_s=1.5), True),
+        (Bound(at_least_s=1.6), False),
+        (Bound(at_least_s=1, at_most_s=2), True),
+    ],
+)
+def test_bounds_include_their_limits(bound, holds):
+    assert held(Expect(unavailability={"write": OperationBounds(longest=bound)})) == [holds]
+    assert held(Expect(recovery={"first_write": bound}), [recovery(first_write=1.5)]) == [holds]
+
+
+def test_claim_says_what_was_expected_and_measured():
+    expect = Expect(
+        unavailability={"write": OperationBounds(total=Bound(at_most_s=2))},
+        recovery={"raft_election": Bound(at_least_s=0.5, at_most_s=3)},
+    )
+    assert evaluate(expect, DOWN, [recovery(raft_election=1.0)]) == [
+        Claim(expectation="unavailability of write, total: at most 2 s", measured="2.500 s", held=False),
+        Claim(expectation="recovery, raft election: at least 0.5 s and at most 3 s", measured="1.000 s", held=True),
+    ]
+
+
+def test_what_was_not_asked_is_not_measured():
+    assert held(Expect(unavailability={"read": OperationBounds(longest=Bound(at_most_s=1))})) == [None]
+
+
+def test_phase_that_applied_to_no_fault_is_not_measured():
+    assert held(Expect(recovery={"raft_election": Bound(at_most_s=1)}), [recovery()]) == [None]
+
+
+def test_phase_that_never_ended_breaks_an_upper_bound_and_keeps_a_lower_one():
+    measured = [recovery(raft_election=0.1), recovery("raft_election")]
+    assert held(Expect(recovery={"raft_election": Bound(at_most_s=1)}), measured) == [False]
+    assert held(Expect(recovery={"raft_election": Bound(at_least_s=1)}), measured) == [True]
+
+
+HISTORY = [create("a", "1", 5, 1, 2)]
+FAULT = FaultRecord(index=0, fault="kill", target="etcd-leader", nodes=["n"], injected_s=5, attested=True)
+
+
+def verdict(**changes):
+    arguments = {
+        "operations": HISTORY,
+        "linearizability": Linearizability(True),
+        "lost": [],
+        "unverified": [],
+        "claims": [Claim(expectation="e", measured="m", held=True)],
+        "faults": [FAULT],
+        "faults_planned": True,
+        "load_start_s": 0.5,
+    }
+    return judge(**{**arguments, **changes})
+
+
+def test_run_that_kept_everything_passes():
+    assert verdict() == ("pass", "The history is linearizable, nothing acknowledged was lost and 1 bound held.")
+
+
+UNATTESTED = FaultRecord(index=0, fault="kill", target="x", nodes=["n"], injected_s=5, attested=False, error="alive")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "reason"),
+    [
+        ({"linearizability": Linearizability(False, ["stale read"])}, "fail", "not linearizable: stale read"),
+        ({"linearizability": Linearizability(None, ["undecided"])}, "fail", "could not be established"),
+        ({"lost": lost_writes(HISTORY, [read("a", None, 0, 8, 9)])}, "fail", "1 acknowledged write lost"),
+        ({"claims": [Claim(expectation="e", measured="m", held=False)]}, "fail", "Bound broken: e, measured m"),
+        ({"claims": [Claim(expectation="e", measured="m", held=None)]}, "inconclusive", "Could not be measured: e"),
+        ({"faults": [UNATTESTED]}, "inconclusive", "not attested: alive"),
+        ({"faults": []}, "inconclusive", "No fault was injected"),
+        ({"operations": []}, "inconclusive", "Too few operations"),
+        ({"load_start_s": 1.5}, "inconclusive", "Too few operations"),
+        ({"operations": [create("a", "1", 5, 6, 7)]}, "inconclusive", "Too few operations"),
+        ({"unverified": ["a", "b"]}, "inconclusive", "2 keys"),
+    ],
+)
+def test_verdict_has_its_reason(changes, expected, reason):
+    found, sentence = verdict(**changes)
+    assert found == expected
+    assert reason in sentence
+
+
+def test_conviction_outweighs_doubt():
+    assert verdict(faults=[UNATTESTED], linearizability=Linearizability(False, ["x"]))[0] == "fail"
+
+
+def test_run_without_planned_faults_needs_none():
+    assert verdict(faults=[], faults_planned=False)[0] == "pass"
