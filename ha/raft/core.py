@@ -1,0 +1,518 @@
+"""Consensus of one member: PySyncObj 0.3.17, hardened. Sans-IO: messages and time in, messages and results out.
+
+    propose(command)   read_barrier(token)   receive(peer, message)   peer_connected / peer_disconnected
+    tick()   next_deadline()   outbox   take_reads()
+
+The driver calls `receive` and `propose` as things come in, then `tick` once, sends ``outbox.early``, syncs the
+journal, and sends ``outbox.held``. It must not call in while it syncs. Proposals enter the log at the *end* of a
+tick, after the commit rule ran, so an entry counts for this member only in a later tick: after its sync.
+
+What stock PySyncObj gets wrong, and where it is put right (numbers are those of the audit that the tests of
+``tests/unit/raft/test_safety_fixes.py`` repeat on the stock class):
+
+1.  It never syncs → the journal, and ``outbox.held``.
+2.  A resent append truncates a suffix that matches → `_merge` cuts at the first real conflict only (paper 5.3).
+3.  An acknowledgement has no term, so a delayed one is counted later → `_is_current`.
+4.  A snapshot chunk moves the commit index over entries that were never compared → only `_on_append`
+    commits, and no further than what it compared.
+5.  6. 7. 8. Snapshot and log are stored apart, snapshots kept in memory, load errors swallowed, logs rewritten in
+    place → one journal file, replaced atomically; errors raise.
+9.  Votes are counted without the voter → `_on_vote`.
+10. A leader that lost its majority serves stale reads for 30 s → ReadIndex (thesis 6.4), and a leader that a
+    majority did not answer for one election timeout steps down.
+11. Proposals are executed twice or forgotten → sessions (`ha.raft.sessions`), not here.
+12. An exception in a callback applies a command twice → there are no callbacks; an exception of the state
+    machine leaves `tick`, and stops the member.
+13. Changes of membership overlap → membership is static.
+14. Repair takes one index per heartbeat → a rejection names the first index of the conflicting term (paper
+    5.3), and is answered at once.
+15. A deposed leader is not told; a member that was cut off disrupts → `HigherTerm`, stickiness (thesis 4.2.3),
+    pre-vote (thesis 9.6).
+16. Large entries are cut into pieces wrongly → they are never cut; the driver bounds commands.
+17. The send loop ends only when the clock moves → `send_appends` ends when there is nothing left to send.
+18. A full disk kills the process by SIGBUS → no memory maps; OSError.
+19. Callbacks of a deposed leader never fire → there are none.
+
+Beyond those: when the connection of the leader's process ends, its followers campaign at once rather than after
+an election timeout (`peer_disconnected`). Pre-vote makes that harmless when the leader is alive after all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from pysyncobj import SyncObjConf
+
+from ha.raft.binding import CANDIDATE, LEADER, REGULAR, Peer, StockRaft
+from ha.raft.journal import Journal, Snapshot
+from ha.raft.messages import (
+    Append,
+    Appended,
+    Entry,
+    Heartbeat,
+    HigherTerm,
+    PreVote,
+    PreVoteGranted,
+    RaftMessage,
+    Rejected,
+    RequestVote,
+    SnapshotChunk,
+    SnapshotReceived,
+    Vote,
+)
+from ha.raft.progress import Progress
+from ha.raft.reads import Reads
+from ha.raft.snapshots import Incoming, Transfer
+from ha.world import Random
+
+__all__ = ["Machine", "RaftCore", "Timing"]
+
+BATCH_BYTES = 1 << 20
+COMPACT_BYTES = 64 << 20
+EAGER_FOR_S = 1.0
+EAGER_FIRST_S = (0.002, 0.04)
+EAGER_RETRY_S = (0.02, 0.12)
+
+
+class Machine(Protocol):
+    """The replicated state, as the core sees it."""
+
+    def apply(self, index: int, command: bytes) -> None:
+        """Apply a committed command. Must not raise: what one member cannot apply, none can."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """The whole state, equal on members that applied the same commands."""
+        ...
+
+    def restore(self, state: bytes) -> None:
+        """Replace the whole state."""
+        ...
+
+
+class Timing(NamedTuple):
+    """Periods in seconds, and when to compact. An election timeout is drawn from one to two times `election_s`."""
+
+    heartbeat_s: float
+    election_s: float
+    snapshot_every: int
+
+
+class RaftCore(StockRaft):
+    """One member. See the module for the order in which to call."""
+
+    def __init__(
+        self,
+        name: str,
+        peers: Sequence[str],
+        *,
+        journal: Journal,
+        machine: Machine,
+        clock: Callable[[], float],
+        random: Random,
+        timing: Timing,
+    ) -> None:
+        self.name = name
+        self._timing, self._random, self._machine = timing, random, machine
+        self._proposals: list[bytes] = []
+        self._progress: dict[str, Progress] = {}
+        self._reads = Reads()
+        self._failed_reads: list[tuple[object, int | None]] = []
+        self._connected: set[str] = set()
+        self._urgent: set[str] = set()
+        self._sequence = 0
+        self._told_commit = 0
+        self._heard_leader_at = self._eager_until = -math.inf
+        self._voters: tuple[int, set[str]] = (0, set())
+        self._pre_vote_round = 0
+        self._pre_voters: set[str] | None = None
+        self._incoming: Incoming | None = None
+        super().__init__(name, peers, journal, clock, self._conf(timing))
+        if journal.snapshot is not None:
+            machine.restore(journal.snapshot.state)
+        if not peers:
+            self.set_election_deadline(clock())
+
+    def _conf(self, timing: Timing) -> SyncObjConf:
+        return SyncObjConf(
+            autoTick=False,
+            appendEntriesPeriod=timing.heartbeat_s,
+            raftMinTimeout=timing.election_s,
+            raftMaxTimeout=2 * timing.election_s,
+            leaderFallbackTimeout=timing.election_s,
+            connectionTimeout=max(3.5, 2 * timing.election_s),
+            dynamicMembershipChange=False,
+            onStateChanged=self._on_role_changed,
+        )
+
+    # -- what the driver calls -----------------------------------------------------------------------------
+
+    def propose(self, command: bytes) -> None:
+        """Queue a command for the log. Forgotten if this member does not lead at the end of the next tick."""
+        self._proposals.append(command)
+
+    def read_barrier(self, token: object) -> None:
+        """Ask for a read index; `take_reads` gives it with the token. Fails if this member does not lead."""
+        if self.is_leader:
+            index = max(self.commit_index, self.first_index_of_term)
+            self._reads.add(token, index, self._sequence + 1)
+        else:
+            self._failed_reads.append((token, None))
+
+    def take_reads(self) -> list[tuple[object, int | None]]:
+        """Read indexes that are confirmed: linearizable once applied. None: leadership was lost."""
+        failed, self._failed_reads = self._failed_reads, []
+        if not self._reads.newest:
+            return failed
+        answered = sorted([self._sequence, *(p.answered_sequence for p in self._progress.values())])
+        return failed + self._reads.confirm(answered[(len(answered) - 1) // 2])
+
+    def receive(self, peer: str, message: RaftMessage) -> None:
+        """Take a message of another member."""
+        self.enter()
+        handle: Any = _HANDLERS[type(message)]
+        handle(self, self.peers[peer], message)
+
+    def peer_connected(self, peer: str) -> None:
+        """Messages to this member go somewhere from now on; what was in flight before is lost."""
+        self._connected.add(peer)
+        if self.is_leader:
+            match = self.match_index(self.peers[peer])
+            next_index = match + 1 if match else self._progress[peer].next_index
+            self._progress[peer].restart(next_index, next_sequence=self._sequence + 1)
+            self._urgent.add(peer)
+
+    def peer_disconnected(self, peer: str) -> None:
+        """Messages to this member go nowhere from now on."""
+        self._connected.discard(peer)
+
+    def peer_died(self, peer: str) -> None:
+        """A connection to or from this member was ended by its process or its kernel. If it led, campaign soon."""
+        self.enter()
+        if self.leader == peer:
+            now = self._clock()
+            self.forget_leader()
+            self._heard_leader_at, self._eager_until = -math.inf, now + EAGER_FOR_S
+            self.set_election_deadline(now + self._random.uniform(*EAGER_FIRST_S))
+
+    def tick(self) -> None:
+        """Do what is due: elect, commit, apply, send, compact."""
+        self.enter()
+        self._onTick(0.0)
+
+    def next_deadline(self) -> float:
+        """When to tick at the latest, by the injected clock."""
+        if self.is_leader and not self.peers:
+            return -math.inf if self.commit_index < self.journal.last_index else math.inf
+        return self.timer()
+
+    # -- elections -----------------------------------------------------------------------------------------
+
+    def election_timeout_s(self) -> float:
+        """Draw how long to wait for a leader (paper 5.2); shorter while the leader is known to be dead."""
+        if self._clock() < self._eager_until:
+            return self._random.uniform(*EAGER_RETRY_S)
+        return self._random.uniform(self._timing.election_s, 2 * self._timing.election_s)
+
+    def may_campaign(self) -> bool:
+        """The election timer expired: campaign if a majority would vote for it, else ask whether it would."""
+        if self._has_majority(self._pre_voters or set()):
+            self._pre_voters = None
+            return True
+        self.forget_leader()
+        self._pre_voters = set()
+        self._pre_vote_round += 1
+        self.set_election_deadline(self._clock() + self.election_timeout_s())
+        last = self.journal.last_index
+        question = PreVote(self.term + 1, last, self.journal.term_at(last), self._pre_vote_round)
+        self._hold_for_all(question)
+        return False
+
+    def _has_majority(self, others: set[str]) -> bool:
+        return len(others) + 1 > self.cluster_size / 2
+
+    def _hold_for_all(self, message: RaftMessage) -> None:
+        self.outbox.held += [(peer, message) for peer in self.peers]
+
+    def _hold(self, node: Peer, message: RaftMessage) -> None:
+        self.outbox.held.append((node.id, message))
+
+    def _is_loyal(self) -> bool:
+        """Whether this member knows a living leader, and so will not help to depose it (thesis 4.2.3)."""
+        return self.is_leader or self._clock() < self._heard_leader_at + self._timing.election_s
+
+    def _on_pre_vote(self, node: Peer, message: PreVote) -> None:
+        if self._is_loyal():
+            return
+        if message.term <= self.term:
+            self._hold(node, HigherTerm(self.term))
+        elif (message.last_term, message.last_index) >= (self.journal.entries[-1][2], self.journal.last_index):
+            self._hold(node, PreVoteGranted(message.term, message.round))
+
+    def _on_pre_vote_granted(self, node: Peer, message: PreVoteGranted) -> None:
+        if self._pre_voters is None or message.round != self._pre_vote_round or message.term != self.term + 1:
+            return
+        self._pre_voters.add(node.id)
+        if self._has_majority(self._pre_voters):
+            self.set_election_deadline(-math.inf)
+
+    def _on_request_vote(self, node: Peer, message: RequestVote) -> None:
+        if message.term < self.term:
+            self._hold(node, HigherTerm(self.term))
+        elif not self._is_loyal():
+            if message.term > self.term:
+                self._pre_voters = None
+            self.consider_vote(node, message)
+
+    def _on_vote(self, node: Peer, message: Vote) -> None:
+        if message.term != self.term or self.role != CANDIDATE:
+            return
+        if self._voters[0] != self.term:
+            self._voters = (self.term, set())
+        if node.id not in self._voters[1]:
+            self._voters[1].add(node.id)
+            self.count_vote(node, message)
+
+    def _on_higher_term(self, _node: Peer, message: HigherTerm) -> None:
+        if message.term > self.term:
+            self._pre_voters = None
+            self.step_down(message.term)
+
+    def _on_role_changed(self, before: int, _after: int) -> None:
+        if before == LEADER:
+            self._failed_reads += self._reads.fail()
+            self.set_election_deadline(self._clock() + self.election_timeout_s())
+
+    # -- the leader sends ----------------------------------------------------------------------------------
+
+    def on_leading(self) -> None:
+        """Begin a term as its leader: nothing is known of the followers' logs (paper, figure 2)."""
+        self._eager_until = -math.inf
+        self._urgent.clear()
+        next_index = self.journal.last_index + 1
+        self._progress = {peer: Progress(next_index) for peer in self.peers}
+
+    def send_appends(self) -> None:
+        """One round to every connected peer: new entries as far as its window allows, or a heartbeat."""
+        self._told_commit = self.commit_index
+        self._urgent.clear()
+        self.set_heartbeat_deadline(self._clock() + self._timing.heartbeat_s)
+        self._send_round(self.peers)
+
+    def _send_round(self, peers: Iterable[str]) -> None:
+        self._sequence += 1
+        shared: dict[int, Append] = {}
+        for peer in peers:
+            if peer in self._connected:
+                self._send_to(peer, shared)
+
+    def _send_to(self, peer: str, shared: dict[int, Append]) -> None:
+        progress = self._progress[peer]
+        if progress.transfer is not None or progress.next_index <= self.journal.first_index:
+            self._send_snapshot(peer, progress)
+            return
+        while True:
+            append = self._append_for(progress, shared)
+            self.outbox.early.append((peer, append))
+            if append.entries:
+                progress.on_sent(append.entries)
+            if not append.entries or progress.next_index > self.journal.last_index:
+                return
+
+    def _append_for(self, progress: Progress, shared: dict[int, Append]) -> Append:
+        """Peers at the same index get the same object, so that the transport encodes it once."""
+        first = progress.next_index
+        append = shared.get(first)
+        if append is None or (append.entries and not progress.has_room):
+            previous = first - 1
+            entries: list[Entry] = []
+            if first <= self.journal.last_index and progress.has_room:
+                entries = self.journal.slice(first, BATCH_BYTES)
+            append = Append(
+                self.term, self._sequence, self.commit_index, previous, self.journal.term_at(previous), entries
+            )
+            if entries or progress.has_room:
+                shared[first] = append
+        return append
+
+    def _send_snapshot(self, peer: str, progress: Progress) -> None:
+        if progress.transfer is None:
+            assert self.journal.snapshot is not None, "a log that begins late has a snapshot"
+            progress.transfer = Transfer(self.journal.snapshot)
+        if progress.transfer.is_waiting:
+            self.outbox.early.append((peer, Heartbeat(self.term, self._sequence)))
+        else:
+            self.outbox.early.append((peer, progress.transfer.next_chunk(self.term, self._sequence)))
+
+    def end_tick(self) -> None:
+        """Append what was proposed, and send at once what a follower waits for (group commit: one append each)."""
+        proposals, self._proposals = self._proposals, []
+        if not self.is_leader:
+            return
+        for command in proposals:
+            self.entry(command)
+        if proposals or self.commit_index > self._told_commit or self._reads.newest > self._sequence:
+            self.send_appends()
+        elif self._urgent:
+            urgent, self._urgent = sorted(self._urgent), set()
+            self._send_round(urgent)
+
+    # -- the leader is answered ----------------------------------------------------------------------------
+
+    def _is_current(self, node: Peer, message: Appended | Rejected | SnapshotReceived) -> bool:
+        """An answer counts in the term in which it was given only."""
+        if message.term != self.term or not self.is_leader:
+            return False
+        self._progress[node.id].on_answer(message.sequence)
+        return True
+
+    def _on_appended(self, node: Peer, message: Appended) -> None:
+        if self._is_current(node, message):
+            assert message.match_index <= self.journal.last_index, "a follower matches what the leader does not have"
+            self.heard_from(node, message.match_index)
+            progress = self._progress[node.id]
+            had_room = progress.has_room
+            progress.on_match(message.match_index)
+            if not had_room and progress.has_room:
+                self._urgent.add(node.id)
+
+    def _on_rejected(self, node: Peer, message: Rejected) -> None:
+        if self._is_current(node, message):
+            self.heard_from(node, 0)
+            next_index = max(message.next_index, self.match_index(node) + 1)
+            next_index = min(next_index, self.journal.last_index + 1)
+            if self._progress[node.id].on_reject(message.sequence, next_index, next_sequence=self._sequence + 1):
+                self._urgent.add(node.id)
+
+    def _on_snapshot_received(self, node: Peer, message: SnapshotReceived) -> None:
+        if not self._is_current(node, message):
+            return
+        self.heard_from(node, 0)
+        progress = self._progress[node.id]
+        transfer = progress.transfer
+        if transfer is None or transfer.snapshot.index != message.index:
+            return
+        self._urgent.add(node.id)
+        transfer.offset, transfer.is_waiting = message.offset, False
+        if message.offset == len(transfer.snapshot.state):
+            progress.transfer = None
+            self.heard_from(node, message.index)
+            progress.next_index = message.index + 1
+
+    # -- a follower receives -------------------------------------------------------------------------------
+
+    def _is_from_leader(self, node: Peer, term: int) -> bool:
+        """Follow whoever sends as leader of this or a later term; tell a deposed one."""
+        if term < self.term:
+            self._hold(node, HigherTerm(self.term))
+            return False
+        assert not (self.is_leader and term == self.term), f"{node.id} and {self.name} both lead term {term}"
+        self._heard_leader_at, self._eager_until = self._clock(), -math.inf
+        self._pre_voters = None
+        self.follow(node, term)
+        return True
+
+    def _on_heartbeat(self, node: Peer, message: Heartbeat) -> None:
+        if self._is_from_leader(node, message.term):
+            self._hold(node, Appended(self.term, message.sequence, 0))
+
+    def _on_append(self, node: Peer, message: Append) -> None:
+        if not self._is_from_leader(node, message.term):
+            return
+        conflict = self._conflict(message)
+        if conflict is not None:
+            self._hold(node, Rejected(self.term, message.sequence, conflict))
+            return
+        self._merge(message)
+        verified = max(message.previous_index + len(message.entries), self.journal.first_index)
+        self.commit_to(min(message.commit_index, verified))
+        self._hold(node, Appended(self.term, message.sequence, verified))
+
+    def _conflict(self, message: Append) -> int | None:
+        """Where the leader should go on if this log lacks the entry before the new ones; None if it has it."""
+        journal, previous = self.journal, message.previous_index
+        if previous > journal.last_index:
+            return journal.last_index + 1
+        if previous <= journal.first_index or journal.term_at(previous) == message.previous_term:
+            return None
+        assert previous > self.commit_index, f"committed entry {previous} conflicts with the leader of {message.term}"
+        first = previous
+        while first > self.commit_index + 1 and journal.term_at(first - 1) == journal.term_at(previous):
+            first -= 1
+        return first
+
+    def _merge(self, message: Append) -> None:
+        """Append what is new; remove an entry only if it conflicts (paper 5.3), never because it was sent again."""
+        journal = self.journal
+        for position, (_, index, term) in enumerate(message.entries):
+            if index <= journal.first_index:
+                continue
+            if index <= journal.last_index:
+                if journal.term_at(index) == term:
+                    continue
+                assert index > self.commit_index, f"committed entry {index} conflicts with the leader of {message.term}"
+                journal.truncate(index)
+            for entry in message.entries[position:]:
+                journal.append(*entry)
+            return
+
+    def _on_snapshot_chunk(self, node: Peer, chunk: SnapshotChunk) -> None:
+        if self._is_from_leader(node, chunk.term):
+            offset = chunk.total_bytes if chunk.index <= self.commit_index else self._collect(node, chunk)
+            self._hold(node, SnapshotReceived(self.term, chunk.sequence, chunk.index, offset))
+
+    def _collect(self, node: Peer, chunk: SnapshotChunk) -> int:
+        """Add a chunk to what was received; install the snapshot when it is whole. Returns what is held of it."""
+        if self._incoming is None or not self._incoming.continues_with(node.id, chunk):
+            self._incoming = Incoming(node.id, chunk)
+        held = self._incoming.add(chunk)
+        if isinstance(held, Snapshot):
+            self._incoming = None
+            self._install(held)
+            return chunk.total_bytes
+        return held
+
+    # -- the state machine ---------------------------------------------------------------------------------
+
+    def _install(self, snapshot: Snapshot) -> None:
+        """Put a leader's snapshot in place; keep what follows it in the log if it belongs there (paper 7)."""
+        journal = self.journal
+        in_log = journal.first_index <= snapshot.index <= journal.last_index
+        if in_log and journal.term_at(snapshot.index) == snapshot.term:
+            journal.compact(snapshot, snapshot.index)
+        else:
+            journal.install(snapshot)
+        self._machine.restore(snapshot.state)
+        self.skip_to(snapshot.index)
+
+    def apply_entry(self, command: bytes) -> None:
+        """Apply the entry after `applied_index`; the no-op of a new term has no effect."""
+        if command[:1] == REGULAR:
+            self._machine.apply(self.applied_index + 1, command[1:])
+
+    def compact_if_due(self) -> None:
+        """Take a snapshot when the log grew long; keep its end for followers that are a little behind."""
+        journal, applied = self.journal, self.applied_index
+        since = applied - (journal.snapshot.index if journal.snapshot is not None else 1)
+        if since < self._timing.snapshot_every and not (since and journal.bytes_since_rewrite > COMPACT_BYTES):
+            return
+        snapshot = Snapshot(applied, journal.term_at(applied), self._machine.snapshot())
+        keep = self._timing.snapshot_every // 4 if journal.bytes_since_rewrite < COMPACT_BYTES else 0
+        journal.compact(snapshot, max(journal.first_index, applied - keep))
+
+
+_HANDLERS: dict[type[RaftMessage], Callable[..., None]] = {
+    PreVote: RaftCore._on_pre_vote,  # noqa: SLF001  (this module's own table)
+    PreVoteGranted: RaftCore._on_pre_vote_granted,  # noqa: SLF001
+    RequestVote: RaftCore._on_request_vote,  # noqa: SLF001
+    Vote: RaftCore._on_vote,  # noqa: SLF001
+    HigherTerm: RaftCore._on_higher_term,  # noqa: SLF001
+    Append: RaftCore._on_append,  # noqa: SLF001
+    Heartbeat: RaftCore._on_heartbeat,  # noqa: SLF001
+    Appended: RaftCore._on_appended,  # noqa: SLF001
+    Rejected: RaftCore._on_rejected,  # noqa: SLF001
+    SnapshotChunk: RaftCore._on_snapshot_chunk,  # noqa: SLF001
+    SnapshotReceived: RaftCore._on_snapshot_received,  # noqa: SLF001
+}

@@ -1,0 +1,229 @@
+"""What a member must not forget: term and vote, log, snapshot, and how often it was started.
+
+The journal is the log that the core reads and writes, in memory, and at the same time the queue of what is not
+durable yet. Nothing that the core does touches the disk; the driver calls `sync` before it lets any message out
+that promises something, and `sync` writes everything since the last one as one batch (group commit) and waits
+for it.
+
+Two ways to become durable:
+
+* `append`, `truncate`, `set_term` add records to the file (`ha.raft.records`).
+* `compact` and `install` change what the file begins with. Then `sync` writes a new generation of the whole file
+  (incarnation, term and vote, snapshot, entries) and puts it in place of the old one atomically. Snapshot and log
+  can therefore never disagree, which is how stock PySyncObj loses acknowledged writes when it is killed between
+  renaming a dump and cutting its journal.
+
+The log always begins with one entry that is never sent or applied: it stands for everything before it (index 1,
+term 0 in a new cluster), so that "the entry before" exists for every other entry.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ha.raft.errors import JournalCorruptError
+from ha.raft.messages import Entry
+from ha.raft.records import Kind, Record, encode_batch, encode_record, read_batches, read_records
+from ha.world import Disk, File
+
+__all__ = ["NO_OP", "Journal", "Snapshot"]
+
+NO_OP = b"\x01"
+"""A command that does nothing, as PySyncObj writes it: its first byte is the command's type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state after applying every entry up to `index`, whose term was `term`."""
+
+    index: int
+    term: int
+    state: bytes
+
+
+class Journal:
+    """One member's durable state. `entries` is the log; change it through the methods only."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = [(NO_OP, 1, 0)]
+        self.term = 0
+        self.vote: str | None = None
+        self.snapshot: Snapshot | None = None
+        self.incarnation = 0
+        self.bytes_since_rewrite = 0
+        self._unsynced: list[bytes] = []
+        self._must_rewrite = True
+        self._disk: Disk | None = None
+        self._path = ""
+        self._file: File | None = None
+        self._end = 0
+
+    # -- open --------------------------------------------------------------------------------------------
+
+    @classmethod
+    async def open(cls, disk: Disk, path: str) -> Journal:
+        """Recover from disk, or begin a new journal; counts the incarnation. Durable when it returns.
+
+        Raises JournalCorruptError when what was durable is damaged, OSError when the disk fails.
+        """
+        journal = cls()
+        journal._disk, journal._path = disk, path
+        try:
+            data = disk.read(path)
+        except FileNotFoundError:
+            journal.incarnation = 1
+        else:
+            journal._recover(data)
+            journal.set_incarnation(journal.incarnation + 1)
+        await journal.sync()
+        return journal
+
+    def _recover(self, data: bytes) -> None:
+        assert self._disk is not None
+        self.entries = []
+        bodies, end = read_batches(data)
+        for body in bodies:
+            for record in read_records(body):
+                self._replay(record)
+        if not self.entries or self.entries[0][1] > (self.snapshot.index if self.snapshot else 1):
+            raise JournalCorruptError("the journal's log does not begin where its snapshot ends")
+        self._must_rewrite = False
+        self._end = end
+        self.bytes_since_rewrite = end - (len(self.snapshot.state) if self.snapshot else 0)
+        self._file = self._disk.open(self._path)
+        if len(data) > end:
+            self._file.truncate(end)
+
+    def _replay(self, record: Record) -> None:
+        if record.kind is Kind.ENTRY:
+            if self.entries and record.a != self.last_index + 1:
+                raise JournalCorruptError(f"entry {record.a} follows entry {self.last_index} in the journal")
+            self.entries.append((record.payload, record.a, record.b))
+        elif record.kind is Kind.TRUNCATE:
+            del self.entries[record.a - self.first_index :]
+        elif record.kind is Kind.VOTE:
+            self.term, self.vote = record.a, record.payload.decode() or None
+        elif record.kind is Kind.SNAPSHOT:
+            self.snapshot = Snapshot(record.a, record.b, record.payload)
+        else:
+            self.incarnation = record.a
+
+    # -- read --------------------------------------------------------------------------------------------
+
+    @property
+    def first_index(self) -> int:
+        """Index of the entry that stands for everything before the log."""
+        return self.entries[0][1]
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry."""
+        return self.entries[-1][1]
+
+    def term_at(self, index: int) -> int:
+        """Term of an entry between `first_index` and `last_index`."""
+        return self.entries[index - self.entries[0][1]][2]
+
+    def slice(self, first: int, max_bytes: int) -> list[Entry]:
+        """Entries from an index on, at least one of them, until their commands reach `max_bytes`."""
+        start = first - self.entries[0][1]
+        end, size = start, 0
+        while end < len(self.entries) and (end == start or size < max_bytes):
+            size += len(self.entries[end][0])
+            end += 1
+        return self.entries[start:end]
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything waits for `sync`."""
+        return self._must_rewrite or bool(self._unsynced)
+
+    # -- change ------------------------------------------------------------------------------------------
+
+    def append(self, command: bytes, index: int, term: int) -> None:
+        """Add an entry at the end."""
+        assert index == self.last_index + 1, f"entry {index} after {self.last_index}"
+        self.entries.append((command, index, term))
+        self._put(encode_record(Kind.ENTRY, index, term, command))
+
+    def truncate(self, first: int) -> None:
+        """Remove an entry and all after it."""
+        assert first > self.first_index, f"entry {first} is not in the log any more"
+        del self.entries[first - self.first_index :]
+        self._put(encode_record(Kind.TRUNCATE, first))
+
+    def set_term(self, term: int, vote: str | None) -> None:
+        """Record the current term and whom this member votes for in it."""
+        assert term > self.term or (term == self.term and self.vote in (None, vote)), "a vote is given once"
+        self.term, self.vote = term, vote
+        self._put(encode_record(Kind.VOTE, term, 0, (vote or "").encode()))
+
+    def set_incarnation(self, incarnation: int) -> None:
+        """Record how often the member was started."""
+        self.incarnation = incarnation
+        self._put(encode_record(Kind.INCARNATION, incarnation))
+
+    def compact(self, snapshot: Snapshot, keep_from: int) -> None:
+        """Put a snapshot in place of the entries before `keep_from`, which it must cover."""
+        assert self.first_index <= keep_from <= snapshot.index, "a snapshot and its log must meet"
+        self.snapshot = snapshot
+        del self.entries[: keep_from - self.first_index]
+        self._rewrite()
+
+    def install(self, snapshot: Snapshot) -> None:
+        """Put a snapshot in place of the whole log."""
+        self.snapshot = snapshot
+        self.entries[:] = [(NO_OP, snapshot.index, snapshot.term)]
+        self._rewrite()
+
+    def _put(self, record: bytes) -> None:
+        self._unsynced.append(record)
+        self.bytes_since_rewrite += len(record)
+
+    def _rewrite(self) -> None:
+        self._must_rewrite = True
+        self._unsynced.clear()
+        self.bytes_since_rewrite = 0
+
+    # -- make durable ------------------------------------------------------------------------------------
+
+    async def sync(self) -> None:
+        """Make everything so far durable. The journal must not be changed meanwhile.
+
+        Raises OSError when the disk fails: what is durable is then unknown, and the member must stop.
+        """
+        if self._must_rewrite:
+            await self._write_generation()
+        elif self._unsynced:
+            assert self._file is not None
+            batch = encode_batch(b"".join(self._unsynced), self._end)
+            self._unsynced.clear()
+            self._file.append(batch)
+            self._end += len(batch)
+            await self._file.sync()
+
+    async def _write_generation(self) -> None:
+        assert self._disk is not None
+        data = encode_batch(b"".join(self._generation()), 0)
+        await self._disk.replace(self._path, data)
+        self._must_rewrite = False
+        self._unsynced.clear()
+        if self._file is not None:
+            self._file.close()
+        self._file = self._disk.open(self._path)
+        self._end = len(data)
+
+    def _generation(self) -> list[bytes]:
+        records = [
+            encode_record(Kind.INCARNATION, self.incarnation),
+            encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
+        ]
+        if self.snapshot is not None:
+            records.append(encode_record(Kind.SNAPSHOT, self.snapshot.index, self.snapshot.term, self.snapshot.state))
+        records += [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
+        return records
+
+    def close(self) -> None:
+        """Close the file without syncing."""
+        if self._file is not None:
+            self._file.close()

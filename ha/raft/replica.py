@@ -1,0 +1,468 @@
+"""One member as its process sees it: drives the core with trio, its journal and its peers.
+
+    replica = Replica(host, name="a", peers={...}, machine=machine, heartbeat_s=0.1, election_s=1.0, cluster_token="t")
+    await nursery.start(replica.run)
+    answer = await replica.propose(b"command")       # on any member
+    await replica.read_barrier()                     # then read the machine
+
+A single task, the driver, touches core, journal and state machine; everybody else leaves work for it and waits.
+One turn of it: take in what arrived, hand proposals to the leader (ourselves or another), tick, send appends, sync
+the journal, send what promises durability. Whatever arrives during the sync makes up the next turn: that is the
+group commit. There is no thread and no polling: the driver sleeps until something arrives or the core's next
+deadline.
+
+**Exactly once.** A proposal gets an identity (`ha.raft.sessions`), goes to the leader, and is answered when *this*
+member applies it. When the leader or the term changes, or the connection to the leader is new, whatever is not
+answered is sent again, in order, under the same identity. So a proposal is lost only with its caller.
+
+**Reads.** A barrier asks the leader for a read index (`ha.raft.reads`) and waits until this member has applied it.
+Barriers that arrive in one turn share a question.
+
+Neither waits for a leader longer than the longest election timeout, and then says that nothing was done. Once
+proposed, a command waits until its caller gives up: only the caller knows for how long it is of use.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+import trio
+
+from ha.raft.binding import CANDIDATE, LEADER
+from ha.raft.core import RaftCore, Timing
+from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, RaftError, TooLargeError
+from ha.raft.journal import Journal
+from ha.raft.messages import Forward, Message, ReadAnswer, ReadRequest
+from ha.raft.sessions import Request, Sessions
+from ha.raft.transport import LinkTiming, PeerTransport
+from ha.world import Address, Host
+
+__all__ = ["MAX_COMMAND_BYTES", "Replica", "Role", "StateMachine", "Status"]
+
+MAX_COMMAND_BYTES = 3 << 19
+"""1.5 MiB, the limit of etcd."""
+MAX_PENDING = 20_000
+MAX_INBOX = 4096
+FORWARD_BYTES = 1 << 20
+
+Role: TypeAlias = Literal["leader", "follower", "candidate"]
+
+
+class StateMachine(Protocol):
+    """What is replicated. Deterministic: the same commands in the same order give the same state and answers."""
+
+    def apply(self, index: int, command: bytes) -> object:
+        """Apply a command; the answer goes to its proposer. Must not raise: an exception stops the member."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """The whole state."""
+        ...
+
+    def restore(self, snapshot: bytes) -> None:
+        """Replace the whole state."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a member knows of the cluster. `leader` is None while it knows of none."""
+
+    member: str
+    leader: str | None
+    term: int
+    commit_index: int
+    applied_index: int
+    role: Role
+    last_log_index: int
+    peers_connected: int
+
+
+class _Waiter:
+    """A caller that waits: for the answer to a command, or for a barrier to be passed."""
+
+    __slots__ = ("answer", "command", "done", "error", "was_sent")
+
+    def __init__(self, command: bytes = b"") -> None:
+        self.command = command
+        self.was_sent = False
+        self.answer: object = None
+        self.error: RaftError | None = None
+        self.done = trio.Event()
+
+    def fail(self, error: RaftError) -> None:
+        self.error = error
+        self.done.set()
+
+
+class _State(msgspec.Struct, frozen=True, array_like=True):
+    """What a snapshot holds."""
+
+    sessions: list[tuple[str, int, int, list[int]]]
+    machine: bytes
+
+
+class Replica:
+    """One member of a replicated state machine. Give it to a nursery (`run`), then propose and read."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        name: str,
+        peers: Mapping[str, Address],
+        machine: StateMachine,
+        heartbeat_s: float,
+        election_s: float,
+        cluster_token: str,
+        directory: str = "raft",
+        peer_port: int = 2380,
+        snapshot_every: int = 10_000,
+        engine: str = "pysyncobj",
+    ) -> None:
+        """`peers` are all members, this one included. Raises ValueError for what cannot work."""
+        if engine != "pysyncobj":
+            raise ValueError(f"no such engine: {engine!r}")
+        if name not in peers:
+            raise ValueError(f"{name!r} is not among the members {sorted(peers)}")
+        if not 0 < 3 * heartbeat_s < election_s:
+            raise ValueError("the election timeout must exceed three heartbeats")
+        self._host, self._name, self._peers, self._machine = host, name, peers, machine
+        self._timing = Timing(heartbeat_s, election_s, snapshot_every)
+        self._path = f"{directory}/journal"
+        self._sessions = Sessions()
+        self._core: RaftCore | None = None
+        self._leadership: tuple[str | None, int, Role] = (None, 0, "follower")
+        self._changed = trio.Event()
+        self._wake = trio.Event()
+        self._room = trio.Event()
+        self._inbox: deque[tuple[str, Message]] = deque()
+        self._incarnation = self._next_sequence = 0
+        self._pending: dict[int, _Waiter] = {}
+        self._unsent: list[int] = []
+        self._new_barriers: list[_Waiter] = []
+        self._rounds: dict[int, list[_Waiter]] = {}
+        self._next_round = 0
+        self._passing: list[tuple[int, list[_Waiter]]] = []
+        links = LinkTiming(max(0.25, election_s), election_s / 2, max(1.0, 3 * election_s), max(0.1, election_s / 2))
+        self._transport = PeerTransport(
+            host, name=name, peers=peers, port=peer_port, token=cluster_token, timing=links, handler=self
+        )
+
+    # -- for callers ---------------------------------------------------------------------------------------
+
+    async def propose(self, command: bytes) -> object:
+        """Replicate a command, apply it exactly once, and return the machine's answer from this member.
+
+        Raises NoLeaderError, TooLargeError or OverloadedError (definite: nothing was proposed), or
+        OutcomeUnknownError. Cancelled: the outcome is unknown.
+        """
+        if len(command) > MAX_COMMAND_BYTES:
+            raise TooLargeError(f"a command of {len(command)} bytes, more than {MAX_COMMAND_BYTES}")
+        await self._wait_leader()
+        if len(self._pending) >= MAX_PENDING:
+            raise OverloadedError(f"{MAX_PENDING} proposals wait already")
+        sequence, self._next_sequence = self._next_sequence, self._next_sequence + 1
+        waiter = self._pending[sequence] = _Waiter(command)
+        self._unsent.append(sequence)
+        self._wake.set()
+        try:
+            await waiter.done.wait()
+        finally:
+            self._pending.pop(sequence, None)
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.answer
+
+    async def read_barrier(self) -> None:
+        """Wait until this member's state includes everything that was acknowledged, anywhere, before the call.
+
+        Raises NoLeaderError.
+        """
+        await self._wait_leader()
+        waiter = _Waiter()
+        self._new_barriers.append(waiter)
+        self._wake.set()
+        await waiter.done.wait()
+        if waiter.error is not None:
+            raise waiter.error
+
+    @property
+    def status(self) -> Status:
+        """What this member knows now."""
+        leader, term, role = self._leadership
+        core = self._core
+        return Status(
+            member=self._name,
+            leader=leader,
+            term=term,
+            commit_index=core.commit_index if core else 0,
+            applied_index=core.applied_index if core else 0,
+            role=role,
+            last_log_index=core.journal.last_index if core else 0,
+            peers_connected=self._transport.connected,
+        )
+
+    @property
+    def knows_leader(self) -> bool:
+        """Whether proposals have somewhere to go."""
+        return self._leadership[0] is not None
+
+    async def wait_status_change(self, seen: Status) -> Status:
+        """Wait until leader, term or role differ from what was seen."""
+        while self._leadership == (seen.leader, seen.term, seen.role):
+            await self._changed.wait()
+        return self.status
+
+    async def _wait_leader(self) -> None:
+        if self.knows_leader:
+            return
+        with trio.move_on_after(2 * self._timing.election_s):
+            while not self.knows_leader:
+                await self._changed.wait()
+        if not self.knows_leader:
+            raise NoLeaderError("no leader was elected within an election timeout")
+
+    # -- life ----------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Recover from disk, join the cluster, and take part until cancelled. Started when it listens.
+
+        Raises JournalCorruptError, and OSError when the disk fails or the port is taken.
+        """
+        journal = await Journal.open(self._host.disk, self._path)
+        try:
+            self._incarnation = journal.incarnation
+            core = self._core = RaftCore(
+                self._name,
+                [peer for peer in self._peers if peer != self._name],
+                journal=journal,
+                machine=_Replicated(self),
+                clock=trio.current_time,
+                random=self._host.random,
+                timing=self._timing,
+            )
+            self._notice_leadership(core)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._transport.run)
+                task_status.started()
+                await self._drive(core, journal)
+        finally:
+            journal.close()
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Nobody will answer any more."""
+        for waiter in self._pending.values():
+            unknown = OutcomeUnknownError("the member stopped before the command was applied here")
+            waiter.fail(unknown if waiter.was_sent else NoLeaderError("the member stopped"))
+        barriers = [self._new_barriers, *self._rounds.values(), *(waiters for _, waiters in self._passing)]
+        for waiter in [waiter for waiters in barriers for waiter in waiters]:
+            waiter.fail(NoLeaderError("the member stopped"))
+        self._leadership = (None, self._leadership[1], "follower")
+
+    async def _drive(self, core: RaftCore, journal: Journal) -> None:
+        while True:
+            with trio.move_on_at(core.next_deadline()):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            self._turn(core)
+            for peer, message in core.outbox.early:
+                self._transport.send(peer, message)
+            core.outbox.early.clear()
+            if journal.is_dirty:
+                while self._transport.has_unsent:  # a sync holds up the whole process: let appends leave before
+                    await trio.lowlevel.checkpoint()
+                await journal.sync()
+            for peer, message in core.outbox.held:
+                self._transport.send(peer, message)
+            core.outbox.held.clear()
+
+    # -- one turn ------------------------------------------------------------------------------------------
+
+    def _turn(self, core: RaftCore) -> None:
+        while self._inbox:
+            self._take(core, *self._inbox.popleft())
+        self._room.set()
+        self._route(core)
+        self._ask_for_reads(core)
+        core.tick()
+        for token, index in core.take_reads():
+            self._on_read_index(token, index)
+        self._pass_barriers(core.applied_index)
+        if self._notice_leadership(core):
+            self._send_again()
+
+    def _take(self, core: RaftCore, peer: str, message: Message) -> None:
+        if isinstance(message, Forward):
+            if core.is_leader:
+                for request in message.requests:
+                    core.propose(request)
+        elif isinstance(message, ReadRequest):
+            core.read_barrier((peer, message.id))
+        elif isinstance(message, ReadAnswer):
+            self._on_read_index(message.id, message.index)
+        else:
+            core.receive(peer, message)
+
+    def _notice_leadership(self, core: RaftCore) -> bool:
+        role: Role = "leader" if core.role == LEADER else "candidate" if core.role == CANDIDATE else "follower"
+        leadership = (core.leader, core.term, role)
+        if leadership == self._leadership:
+            return False
+        self._leadership = leadership
+        self._changed.set()
+        self._changed = trio.Event()
+        return True
+
+    def _send_again(self) -> None:
+        """The leader is another one, or may have lost what was sent to it."""
+        self._unsent = list(self._pending)
+        unanswered = [waiter for waiters in self._rounds.values() for waiter in waiters]
+        self._rounds.clear()
+        self._new_barriers = unanswered + self._new_barriers
+        if self._unsent or self._new_barriers:
+            self._wake.set()
+
+    # -- proposals -----------------------------------------------------------------------------------------
+
+    def _route(self, core: RaftCore) -> None:
+        """Give what was not sent yet to the leader."""
+        leader = core.leader
+        if not self._unsent or leader is None:
+            return
+        floor = next(iter(self._pending), self._next_sequence)
+        requests: list[bytes] = []
+        for sequence in self._unsent:
+            waiter = self._pending.get(sequence)
+            if waiter is not None:
+                waiter.was_sent = True
+                requests.append(_encode(Request(self._name, self._incarnation, sequence, floor, waiter.command)))
+        self._unsent = []
+        if leader == self._name:
+            for request in requests:
+                core.propose(request)
+        else:
+            self._forward(leader, requests)
+
+    def _forward(self, leader: str, requests: list[bytes]) -> None:
+        batch: list[bytes] = []
+        size = 0
+        for request in requests:
+            batch.append(request)
+            size += len(request)
+            if size >= FORWARD_BYTES:
+                self._transport.send(leader, Forward(batch))
+                batch, size = [], 0
+        if batch:
+            self._transport.send(leader, Forward(batch))
+
+    def apply_request(self, index: int, data: bytes) -> None:
+        """Apply a request of the log unless it was applied before; answer it if it is ours."""
+        request = _decode_request(data)
+        if not self._sessions.admit(request):
+            return
+        answer = self._machine.apply(index, request.command)
+        if request.member == self._name and request.incarnation == self._incarnation:
+            waiter = self._pending.get(request.sequence)
+            if waiter is not None:
+                waiter.answer = answer
+                waiter.done.set()
+
+    def take_snapshot(self) -> bytes:
+        """The replicated state: the machine's and the sessions'."""
+        return _encode(_State(self._sessions.rows(), self._machine.snapshot()))
+
+    def restore_snapshot(self, data: bytes) -> None:
+        """Replace the replicated state. What it applied of ours was applied elsewhere: the answers are lost."""
+        state = _decode_state(data)
+        self._sessions.restore(state.sessions)
+        self._machine.restore(state.machine)
+        for sequence, waiter in self._pending.items():
+            if self._sessions.has_applied(self._name, self._incarnation, sequence):
+                waiter.fail(OutcomeUnknownError("the command was applied, but its answer is lost in a snapshot"))
+
+    # -- reads ---------------------------------------------------------------------------------------------
+
+    def _ask_for_reads(self, core: RaftCore) -> None:
+        leader = core.leader
+        if not self._new_barriers or leader is None:
+            return
+        self._next_round += 1
+        self._rounds[self._next_round], self._new_barriers = self._new_barriers, []
+        if leader == self._name:
+            core.read_barrier(self._next_round)
+        else:
+            self._transport.send(leader, ReadRequest(self._next_round))
+
+    def _on_read_index(self, token: object, index: int | None) -> None:
+        """A read index for a round of ours (an int), or for one of a peer (its name and the round)."""
+        if isinstance(token, tuple):
+            if index is not None:
+                self._transport.send(token[0], ReadAnswer(token[1], index))
+        elif isinstance(token, int) and index is not None:
+            waiters = self._rounds.pop(token, None)
+            if waiters:
+                self._passing.append((index, waiters))
+
+    def _pass_barriers(self, applied_index: int) -> None:
+        if self._passing:
+            for index, waiters in self._passing:
+                if index <= applied_index:
+                    for waiter in waiters:
+                        waiter.done.set()
+            self._passing = [(index, waiters) for index, waiters in self._passing if index > applied_index]
+
+    # -- what the transport tells --------------------------------------------------------------------------
+
+    def on_message(self, peer: str, message: Message) -> None:
+        """A message arrived."""
+        self._inbox.append((peer, message))
+        self._wake.set()
+
+    def on_connected(self, peer: str) -> None:
+        """A connection to a peer is up. What was sent to it before may be lost."""
+        assert self._core is not None
+        self._core.peer_connected(peer)
+        if self._leadership[0] == peer:
+            self._send_again()
+        self._wake.set()
+
+    def on_disconnected(self, peer: str) -> None:
+        """The connection to a peer is down."""
+        assert self._core is not None
+        self._core.peer_disconnected(peer)
+
+    def on_died(self, peer: str) -> None:
+        """A peer ended a connection."""
+        assert self._core is not None
+        self._core.peer_died(peer)
+        self._wake.set()
+
+    def has_room(self) -> bool:
+        """Whether the driver keeps up."""
+        return len(self._inbox) < MAX_INBOX
+
+    async def wait_room(self) -> None:
+        """Wait for the driver."""
+        while not self.has_room():
+            self._room = trio.Event()
+            await self._room.wait()
+
+
+class _Replicated:
+    """The replica's state as its core sees it: sessions and machine together."""
+
+    def __init__(self, replica: Replica) -> None:
+        self.apply = replica.apply_request
+        self.snapshot = replica.take_snapshot
+        self.restore = replica.restore_snapshot
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(Request).decode
+_decode_state = msgspec.msgpack.Decoder(_State).decode
