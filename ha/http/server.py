@@ -42,8 +42,9 @@ from ha.world import Listener, Stream
 __all__ = ["serve"]
 
 _RECEIVE_BYTES = 64 * 1024
-_WRITE_BYTES = 256 * 1024
-"""Larger responses go out in several writes, so that a slow reader is told from a stalled one."""
+_WRITE_BYTES = 64 * 1024
+"""Larger responses go out in several writes, each with the send timeout of its own: a reader that takes so much
+in that time is slow, not stalled."""
 
 T = TypeVar("T")
 
