@@ -25,7 +25,8 @@ def say(line: str) -> None:
 async def main(directory: Path) -> None:
     async with open_world(nodes=NODES, directory=directory, preload=["world_programs"], path=[str(PROGRAMS)]) as world:
         say("ready")
-        config = orjson.dumps({"start": {f"child-{i}": "world_programs:deaf" for i in range(3)}})
+        programs = {"deaf": "world_programs:deaf", "stuck": "world_programs:stuck", "idle": "world_programs:idle"}
+        config = orjson.dumps({"start": programs})
         for node in NODES:
             await world.boot(node, "keeper", "world_programs:keeper", config)
         await world.signal("beta", "pause")

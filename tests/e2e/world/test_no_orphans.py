@@ -1,6 +1,11 @@
-"""Nothing of a run is alive 2 s after the supervisor was killed with SIGKILL, whatever it was doing."""
+"""Nothing of a run is alive 2 s after the supervisor was killed with SIGKILL, whatever it was doing.
+
+The run holds processes that ignore their connection to the zygote (stuck outside their event loop, stopped),
+so that only the kernel's lifeline can end them.
+"""
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -81,19 +86,33 @@ async def test_killed_while_it_is_stopped(tmp_path: Path) -> None:
     with supervisor(tmp_path) as (process, mark):
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
-        process.send_signal(19)
+        process.send_signal(signal.SIGSTOP)
         process.kill()
         await assert_gone_within(mark, 2)
 
 
-async def test_interrupted_it_cleans_up(tmp_path: Path) -> None:
+async def test_killed_while_its_zygote_is_stopped(tmp_path: Path) -> None:
+    with supervisor(tmp_path) as (process, mark):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline() == b"round\n"
+        (zygote,) = [pid for line in alive(mark) if os.getsid(pid := int(line.split()[0])) == pid]
+        os.kill(zygote, signal.SIGSTOP)
+        process.kill()
+        await assert_gone_within(mark, 2)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_interrupted_it_cleans_up(tmp_path: Path, times: int) -> None:
     """Ctrl-C is a KeyboardInterrupt in the supervisor alone: the run is not in its process group."""
     with supervisor(tmp_path) as (process, mark):
         assert process.stdout is not None
         for _ in range(3):
             process.stdout.readline()
-        process.send_signal(2)
+        for _ in range(times):
+            process.send_signal(signal.SIGINT)
+            await trio.sleep(0.002)
         with trio.fail_after(5):
             await trio.to_thread.run_sync(process.wait)
-        assert alive(mark) == []
+        await assert_gone_within(mark, 0 if times == 1 else 2)
         assert process.returncode != 0

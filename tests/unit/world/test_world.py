@@ -216,6 +216,15 @@ async def test_a_process_has_no_authority_over_another_node(world: RealWorld, tm
     assert await world.processes("beta") == [victim]
 
 
+@pytest.mark.parametrize("name", ["babbler", "usurper"])
+async def test_a_process_that_breaks_the_protocol_ends_and_nothing_else_does(world: RealWorld, name: str) -> None:
+    exits = world.exits()
+    other = await world.boot("alpha", "other", program("idle"), b"{}")
+    await world.boot("alpha", "it", program(name), b"{}")
+    assert await wait_exit(world, "it", exits) == (1, None)
+    assert await world.processes("alpha") == [other]
+
+
 @pytest.mark.parametrize("delay_s", [0.005, 0.02, 0.05])
 async def test_a_kill_also_catches_what_is_being_started(world: RealWorld, delay_s: float) -> None:
     info = await world.boot("alpha", "spawner", program("spawner"), b"{}")
@@ -485,6 +494,7 @@ async def test_the_zygote_keeps_no_descriptor_of_the_dead(world: RealWorld) -> N
     def held() -> int:
         return len(descriptors(world._zygote.pid))
 
+    await world.processes("alpha")  # it serves now
     before = held()
     for _ in range(3):
         await world.boot("alpha", "it", program("idle"), b"{}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -43,6 +44,11 @@ async def deaf(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNO
     host.log("deaf")
     with trio.CancelScope(shield=True):
         await trio.sleep_forever()
+
+
+async def stuck(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Never comes back to its event loop."""
+    time.sleep(3600)  # noqa: ASYNC251  (the point of it)
 
 
 async def done(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
@@ -119,6 +125,17 @@ async def trespass(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_
         await host.processes.signal("victim", "kill")
     except LookupError as error:
         await host.disk.replace("refused", str(error).encode())
+
+
+async def babbler(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Sends garbage to the zygote."""
+    await host.processes._link._stream.send_all(b"\0\0\0\x04evil")
+    await trio.sleep_forever()
+
+
+async def usurper(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Asks for the end of the world, which is the supervisor's to ask."""
+    await host.processes._link.close()
 
 
 async def spawner(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
