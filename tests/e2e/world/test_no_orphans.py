@@ -52,7 +52,7 @@ def alive(mark: str) -> list[str]:
 
 async def assert_gone_within(mark: str, limit_s: float) -> None:
     with trio.move_on_after(limit_s):
-        while alive(mark):  # noqa: ASYNC110  (no event tells of a stranger's end)
+        while alive(mark):
             await trio.sleep(0.01)
     assert alive(mark) == []
 

@@ -65,7 +65,7 @@ async def wait_exit(world: RealWorld, name: str, exits: AsyncIterator) -> tuple[
 
 
 async def wait_running(world: RealWorld, count: int) -> None:
-    while len(await world.processes("alpha")) < count:  # noqa: ASYNC110  (starts are not announced)
+    while len(await world.processes("alpha")) < count:
         await trio.sleep(0.001)
 
 
