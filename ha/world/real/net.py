@@ -22,7 +22,7 @@ from ha.world import Address, Listener, Stream
 __all__ = ["LoopbackNetwork", "Subnet"]
 
 _IP_BIND_ADDRESS_NO_PORT = 24
-_GUARD_PORT = 46
+_GUARD_PORT = 61046  # above the ephemeral ports, and no privilege needed
 _FIRST_NODE = 10
 _FIRST_CLIENT = 200
 _BACKLOG = 1024
