@@ -1,0 +1,140 @@
+"""What a run is doing, live, on stderr.
+
+On a terminal the phases stand one below the other with their time, and a line of counters; elsewhere each
+phase and each fault is one line when it happens, which is what a log wants. The caller feeds it what the run
+observes anyway (`event`, `operation`), so the run knows nothing of how it is shown. There is no refresh
+thread: `run` redraws from trio, four times a second.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import trio
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from ha.history import Event, FaultEvent, Operation, PhaseEvent
+from ha.report.words import count
+
+__all__ = ["Progress"]
+
+PHASES = {
+    "up": "Cluster comes up",
+    "load": "Clients at work",
+    "faults": "Faults strike",
+    "recovery": "Recovery",
+    "check": "History is checked",
+    "down": "Cluster goes down",
+}
+_PERIOD_S = 0.25
+
+
+class _Phase(msgspec.Struct):
+    name: str
+    begun_s: float
+    ended_s: float | None = None
+    note: str = ""
+
+
+class Progress:
+    """A live display. Use as a context manager; `run` is a task that keeps it moving until cancelled."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = trio.current_time) -> None:
+        self._console = console
+        self._clock = clock
+        self._phases: list[_Phase] = []
+        self._outcomes: Counter[str] = Counter()
+        self._begun_s = 0.0
+        self._spinner = Spinner("dots", style="cyan")
+        self._live = _live(console, self._render)
+
+    def __enter__(self) -> Self:
+        self._begun_s = self._clock()
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_phase()
+        if self._live is not None:
+            self._live.refresh()
+            self._live.stop()
+
+    async def run(self) -> None:
+        """Redraw now and then."""
+        while True:
+            if self._live is not None:
+                self._live.refresh()
+            await trio.sleep(_PERIOD_S)
+
+    def operation(self, operation: Operation) -> None:
+        """Count an operation of a client."""
+        self._outcomes[operation.outcome] += 1
+
+    def event(self, event: Event) -> None:
+        """Take note of a phase or a fault; other events are not shown."""
+        if isinstance(event, PhaseEvent):
+            self._end_phase()
+            self._phases.append(_Phase(event.phase, self._clock()))
+            self._line(PHASES.get(event.phase, event.phase))
+        elif isinstance(event, FaultEvent):
+            self.note(_fault_note(event))
+
+    def note(self, text: str) -> None:
+        """Say something about the current phase."""
+        if self._phases:
+            self._phases[-1].note = text
+        self._line(f"  {text}")
+
+    def _end_phase(self) -> None:
+        if self._phases and self._phases[-1].ended_s is None:
+            self._phases[-1].ended_s = self._clock()
+
+    def _line(self, text: str) -> None:
+        if self._live is None:
+            elapsed_s = self._clock() - self._begun_s
+            self._console.print(Text(f"{elapsed_s:6.1f} s  {text}"), soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        for phase in self._phases:
+            running = phase.ended_s is None
+            sign: RenderableType = self._spinner if running else Text("✓", style="green")
+            taken_s = (self._clock() if phase.ended_s is None else phase.ended_s) - phase.begun_s
+            name = Text(PHASES.get(phase.name, phase.name), style="bold" if running else "")
+            table.add_row(sign, name, Text(f"{taken_s:5.1f} s"), Text(phase.note, style="dim", overflow="ellipsis"))
+        if self._outcomes:
+            table.add_row("", Text("operations", style="dim"), "", self._counters())
+        return table
+
+    def _counters(self) -> Text:
+        ok, fail, info = (self._outcomes[outcome] for outcome in ("ok", "fail", "info"))
+        return Text(f"{count(ok)} ok · {count(fail)} failed · {count(info)} unknown")
+
+
+def _live(console: Console, render: Callable[[], RenderableType]) -> Live | None:
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    # stdout stays as it is: with --json it carries the result, and nothing else.
+    return Live(
+        console=console, auto_refresh=False, get_renderable=render, redirect_stdout=False, redirect_stderr=False
+    )
+
+
+def _fault_note(event: FaultEvent) -> str:
+    hit = ", ".join(event.processes or event.nodes)
+    verb = event.fault if event.action == "inject" else f"undo {event.fault} of"
+    text = f"{verb} {event.target}" + (f" → {hit}" if hit and hit != event.target else "")
+    if event.error:
+        return f"{text}: {event.error}"
+    return text if event.attested or event.action == "undo" else f"{text}: not attested"

@@ -1,0 +1,257 @@
+"""The parts of the page below the verdict, each from a result to markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run
+from ha.report import words
+from ha.report.charts import Chart, table
+from ha.report.markup import Markup, el, fragment
+
+__all__ = ["chart_figures", "cluster_facts", "faults", "header", "judgements", "operations", "recovery", "tiles"]
+
+_SIGN_CLASSES = {"✓": "yes", "✗": "no", "?": "unknown"}
+
+
+def header(result: Result) -> Markup:
+    """Verdict, claim and reason."""
+    sign, word = words.VERDICT_WORDS[result.verdict]
+    return el(
+        "header",
+        el("span", f"{sign} {word}", class_=f"pill v-{result.verdict}"),
+        el("h1", result.experiment, " ", el("small", f"on {result.topology}")),
+        el("p", result.claim.strip(), class_="claim"),
+        el("p", result.reason, class_="lead"),
+        tiles(result),
+    )
+
+
+def tiles(result: Result) -> Markup:
+    """The figures that one looks for first."""
+    write = result.operations.get("write")
+    gone = result.unavailability.get("write")
+    unanswered = f"writes; {words.count(write.fail)} failed, {words.count(write.info)} unknown" if write else "writes"
+    shown = [
+        ("Acknowledged", words.count(write.ok) if write else "none", unanswered),
+        ("Lost", words.count(result.checks.lost_writes), "of them; " + words.linearizable(result.checks.linearizable)),
+        (
+            "Longest write outage",
+            words.seconds(gone.longest_s if gone else None),
+            f"{words.seconds(gone.total_s)} in all" if gone else "",
+        ),
+        ("Write latency", words.milliseconds(write.p50_ms if write else None), _tail(result)),
+        ("Ready in", words.seconds(result.ready_s), f"{len(result.nodes)} nodes"),
+        ("Memory", words.bytes_text(result.memory_total_bytes), "all processes, PSS"),
+    ]
+    return el(
+        "dl",
+        [el("div", el("dt", name), el("dd", value, el("small", small))) for name, value, small in shown],
+        class_="tiles",
+    )
+
+
+def _tail(result: Result) -> str:
+    write = result.operations.get("write")
+    return f"median; p99 {words.milliseconds(write.p99_ms)}" if write and write.p99_ms is not None else ""
+
+
+def judgements(result: Result) -> Markup:
+    """Safety and claims."""
+    rows = [_judgement(expectation, found, words.held(ok)) for expectation, found, ok in words.judgements(result)]
+    explanation = el("ul", [el("li", line) for line in result.checks.explanation], class_="explanation")
+    return fragment(
+        _table(["", "Expectation", "Measured"], rows, signs=True),
+        explanation if result.checks.explanation else None,
+    )
+
+
+def _judgement(expectation: str, measured: str, mark: tuple[str, str]) -> list[Markup]:
+    return [_sign_cell(*mark), el("td", expectation), el("td", measured)]
+
+
+def _sign_cell(sign: str, word: str) -> Markup:
+    return el("td", el("span", sign, title=word, aria_label=word, role="img"), class_=f"sign {_SIGN_CLASSES[sign]}")
+
+
+def _table(headings: list[str], rows: Iterable[list[Markup]], *, signs: bool = False, figures_from: int = 99) -> Markup:
+    cells = [
+        el("th", text, scope="col", class_="num" if i >= figures_from else ("sign" if signs and i == 0 else None))
+        for i, text in enumerate(headings)
+    ]
+    body = el("tbody", [el("tr", *row) for row in rows])
+    return el(
+        "div",
+        el("table", el("thead", el("tr", *cells)), body),
+        class_="scroll",
+        tabindex="0",
+        role="group",
+        aria_label="Table",
+    )
+
+
+def _figures(*values: str) -> list[Markup]:
+    return [el("td", value, class_="num") for value in values]
+
+
+def operations(result: Result) -> Markup:
+    """Outcomes, latency and unavailability by group."""
+    rows = []
+    for group, counts in sorted(result.operations.items(), reverse=True):
+        gone = result.unavailability.get(group)
+        figures = _figures(
+            words.count(counts.ok),
+            words.count(counts.fail),
+            words.count(counts.info),
+            words.milliseconds(counts.p50_ms),
+            words.milliseconds(counts.p99_ms),
+            words.milliseconds(counts.max_ms),
+            words.seconds(gone.longest_s if gone else None),
+            words.seconds(gone.total_s if gone else None),
+        )
+        rows.append([el("th", group, scope="row"), *figures])
+    headings = ["", "ok", "failed", "unknown", "p50", "p99", "max", "longest outage", "outages in all"]
+    return _table(headings, rows, figures_from=1)
+
+
+def chart_figures(run: Run, charts: Mapping[str, Chart]) -> Markup:
+    """Places for the charts, and the same figures as a table."""
+    drawn = [
+        el(
+            "figure",
+            el("h3", chart.title),
+            el("div", "", class_="plot", role="img", aria_label=_chart_words(name, run.result), data_chart=name),
+            el("noscript", el("p", "The chart needs JavaScript; the table below has its figures.")),
+            class_="chart",
+        )
+        for name, chart in charts.items()
+    ]
+    return fragment(drawn, el("details", el("summary", "The figures of both charts as a table"), _figure_table(run)))
+
+
+def _chart_words(name: str, result: Result) -> str:
+    if name == "throughput":
+        total = {o: sum(getattr(c, o) for c in result.operations.values()) for o in ("ok", "fail", "info")}
+        return f"Answers per second: in all {total['ok']} succeeded, {total['fail']} failed, {total['info']} unknown."
+    parts = [
+        f"{group}: median {words.milliseconds(c.p50_ms)}, 99th percentile {words.milliseconds(c.p99_ms)}, "
+        f"highest {words.milliseconds(c.max_ms)}"
+        for group, c in result.operations.items()
+    ]
+    return "Latency over time. " + "; ".join(parts) + "."
+
+
+def _figure_table(run: Run) -> Markup:
+    rows = []
+    for row in table(run):
+        rates = [f"{row.per_s[outcome]:.0f}" for outcome in ("ok", "fail", "info")]
+        latencies = [words.milliseconds(value) for group in ("write", "read") for value in row.latency_ms[group]]
+        rows.append([el("th", f"{row.start_s:g} s", scope="row", class_="mono"), *_figures(*rates, *latencies)])
+    headings = ["from", "ok/s", "failed/s", "unknown/s", "write p50", "write p99", "read p50", "read p99"]
+    return _table(headings, rows, figures_from=1)
+
+
+def recovery(result: Result) -> Markup:
+    """Horizontal bars: how long each phase took, for each fault."""
+    taken = [value for r in result.recoveries for value in r.phases_s.values() if value is not None]
+    longest_s = max([value for value in taken if value != float("inf")], default=0.0) or 1.0
+    return fragment(_recovery(one, longest_s, alone=len(result.recoveries) == 1) for one in result.recoveries)
+
+
+def _recovery(one: Recovery, longest_s: float, *, alone: bool) -> Markup:
+    cells: list[Markup] = []
+    for phase in PHASES:
+        value = one.phases_s.get(phase)
+        if value is None and phase not in one.not_reached:
+            continue
+        cells.append(el("div", words.PHASE_NAMES[phase]))
+        cells.append(_phase_bar(phase, value, longest_s))
+    missing = [words.PHASE_NAMES[p] for p in PHASES if one.phases_s.get(p) is None and p not in one.not_reached]
+    return fragment(
+        None if alone else el("h3", f"Fault {one.fault}: {one.target}"),
+        el("div", *cells, class_="bars") if cells else None,
+        el("p", "Not concerned: " + ", ".join(missing) + ".", class_="note") if missing else None,
+    )
+
+
+def _phase_bar(phase: str, value: float | None, longest_s: float) -> Markup:
+    if value is None or value == float("inf"):
+        return el("div", el("span", "✗ did not happen", class_="no"), class_="cell")
+    share = max(0.4, value / longest_s * 82)
+    bar = el(
+        "svg",
+        el("title", f"{words.PHASE_NAMES[phase]}: {words.seconds(value)}"),
+        el("rect", x=0, y=0, width="100%", height=14, rx=3, class_="bar"),
+        role="img",
+        style=f"width:{share:.2f}%",
+    )
+    return el("div", bar, el("span", words.seconds(value)), class_="cell")
+
+
+def faults(result: Result) -> Markup:
+    """Each fault with the evidence that it took effect and that it was undone."""
+    if not result.faults:
+        return el("p", "The experiment injects no fault.", class_="lead")
+    return fragment(_fault(fault) for fault in result.faults)
+
+
+def _fault(fault: FaultRecord) -> Markup:
+    sign, word = ("✓", "took effect") if fault.attested else ("?", "not attested: the run is inconclusive")
+    undone = words.seconds(fault.undone_s) if fault.undone_s is not None else "not"
+    facts = [("injected at", words.seconds(fault.injected_s)), ("undone at", undone), ("nodes", ", ".join(fault.nodes))]
+    if fault.processes:
+        facts.append(("processes", ", ".join(fault.processes)))
+    facts += words.evidence_lines(fault.evidence, "evidence · ")
+    facts += words.evidence_lines(fault.undo_evidence, "undone · ")
+    if fault.error:
+        facts.append(("error", fault.error))
+    heading = el("h3", words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=_SIGN_CLASSES[sign]))
+    return el("section", heading, el("dl", [fragment(el("dt", k), el("dd", v)) for k, v in facts]), class_="fault")
+
+
+def cluster_facts(result: Result) -> Markup:
+    """Where and with what it ran, and how to run it again."""
+    machine = result.machine
+    place = [
+        ("system", machine.system),
+        ("cores", str(machine.cores)),
+        ("memory", words.bytes_text(machine.memory_bytes)),
+        ("Python", machine.python),
+        *result.versions.items(),
+    ]
+    how = [
+        ("started", result.started),
+        ("duration", words.seconds(result.duration_s)),
+        ("world", result.world),
+        ("etcd engine", result.engine),
+        ("seed", str(result.seed)),
+    ]
+    memory = sorted(result.memory_bytes.items(), key=lambda item: (-item[1], item[0]))
+    return fragment(
+        el("p", "This command repeats the run:", class_="lead"),
+        el("pre", result.repeat),
+        el("p", "Its files are in ", el("code", result.run_dir), "."),
+        el(
+            "div",
+            el("div", el("h3", "Run"), _facts(how)),
+            el("div", el("h3", "Machine and versions"), _facts(place)),
+            el("div", el("h3", f"Timings: {result.timings}"), _facts(_timings(result))),
+            class_="columns",
+        ),
+        el(
+            "details",
+            el(
+                "summary",
+                f"Memory when ready: {words.bytes_text(result.memory_total_bytes)} in {len(memory)} processes (PSS)",
+            ),
+            el("div", *(_facts([(k, words.bytes_text(v))]) for k, v in memory), class_="columns"),
+        ),
+    )
+
+
+def _timings(result: Result) -> Iterable[tuple[str, str]]:
+    return ((name.replace("_", " "), words.seconds(value)) for name, value in result.timings_s.items())
+
+
+def _facts(pairs: Iterable[tuple[str, str]]) -> Markup:
+    return el("table", el("tbody", [el("tr", el("td", k), el("td", v, class_="num wrap")) for k, v in pairs]))

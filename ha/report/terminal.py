@@ -1,0 +1,136 @@
+"""The result in the terminal: the verdict first, then what it rests on, then how to repeat it.
+
+Returns rich renderables; the caller owns the console. Everything is `Text`, never console markup, so that a
+claim with brackets in it is printed as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ha.history.result import PHASES, Recovery, Result
+from ha.report import words
+
+__all__ = ["render"]
+
+_STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+_COLUMNS = 3
+"""More faults than this do not fit side by side."""
+_NOTHING = words.seconds(None)
+_MARKS = {"✓": "green", "✗": "red", "?": "yellow"}
+
+
+def render(result: Result) -> RenderableType:
+    """Everything that `ha run` prints about a result."""
+    parts: list[RenderableType | None] = [
+        _verdict(result),
+        _judgements(result),
+        _operations(result),
+        _recovery(result),
+        _faults(result),
+        _facts(result),
+    ]
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts if part is not None))
+
+
+def _verdict(result: Result) -> Text:
+    sign, word = words.VERDICT_WORDS[result.verdict]
+    text = Text()
+    text.append(f"{sign} {word}", style=_STYLES[result.verdict])
+    text.append(f"  {result.experiment} on {result.topology}\n", style="bold")
+    text.append(f"{result.claim.strip()}\n", style="italic")
+    text.append(result.reason)
+    return text
+
+
+def _table(*columns: str, right: int = 0) -> Table:
+    """A plain table; the last `right` columns are figures."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
+    for i, column in enumerate(columns):
+        figures = i >= len(columns) - right
+        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=figures)
+    return table
+
+
+def _mark(sign: str) -> Text:
+    return Text(sign, style=_MARKS[sign])
+
+
+def _judgements(result: Result) -> Table:
+    table = _table("", "expectation", "measured")
+    for expectation, found, held in words.judgements(result):
+        table.add_row(_mark(words.held(held)[0]), Text(expectation), Text(found))
+    for line in result.checks.explanation:
+        table.add_row("", Text(line, style="red"), "")
+    return table
+
+
+def _operations(result: Result) -> Table:
+    columns = ("ok", "failed", "unknown", "p50", "p99", "longest out", "total")
+    table = _table("", *columns, right=len(columns))
+    for group, counts in result.operations.items():
+        gone = result.unavailability.get(group)
+        table.add_row(
+            Text(group),
+            words.count(counts.ok),
+            words.count(counts.fail),
+            words.count(counts.info),
+            words.milliseconds(counts.p50_ms),
+            words.milliseconds(counts.p99_ms),
+            words.seconds(gone.longest_s if gone else None),
+            words.seconds(gone.total_s if gone else None),
+        )
+    return table
+
+
+def _recovery(result: Result) -> Table | None:
+    """A column per fault, or, when that would be too many, one with the worst of each phase."""
+    shown = result.recoveries
+    if not shown:
+        return None
+    alone = len(shown) > _COLUMNS
+    names = ["worst of all"] if alone else [f"#{one.fault} {one.target}" for one in shown]
+    table = _table("recovery after the fault", *names, right=len(names))
+    for phase in PHASES:
+        values = [_phase(phase, result.recovery, shown)] if alone else [_phase(phase, r.phases_s, [r]) for r in shown]
+        if any(value != _NOTHING for value in values):
+            table.add_row(words.PHASE_NAMES[phase], *values)
+    return table if table.row_count else None
+
+
+def _phase(phase: str, taken_s: Mapping[str, float | None], of: Sequence[Recovery]) -> str:
+    if any(phase in one.not_reached for one in of):
+        return "never"
+    return words.seconds(taken_s.get(phase))
+
+
+def _faults(result: Result) -> Table | None:
+    if not result.faults:
+        return None
+    table = _table("", "fault", "from", "to", "evidence")
+    for fault in result.faults:
+        evidence = "; ".join(f"{name}: {value}" for name, value in words.evidence_lines(fault.evidence))
+        table.add_row(
+            _mark("✓" if fault.attested else "?"),
+            Text(words.fault_title(fault)),
+            words.seconds(fault.injected_s),
+            words.seconds(fault.undone_s),
+            Text(fault.error or evidence or "none"),
+        )
+    return table
+
+
+def _facts(result: Result) -> Table:
+    table = Table.grid(padding=(0, 2))
+    ready = f"{words.seconds(result.ready_s)}, {words.bytes_text(result.memory_total_bytes)} in all (PSS)"
+    table.add_row(Text("ready in", style="dim"), Text(ready))
+    table.add_row(Text("timings", style="dim"), Text(f"{result.timings} · seed {result.seed} · {result.world} world"))
+    table.add_row(Text("report", style="dim"), Text(f"{result.run_dir}/report.html", overflow="fold"))
+    table.add_row(Text("repeat", style="dim"), Text(result.repeat, overflow="fold"))
+    return table

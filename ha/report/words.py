@@ -1,0 +1,120 @@
+"""Figures as people read them, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from ha.history.result import FaultRecord, Result, Verdict
+
+__all__ = [
+    "PHASE_NAMES",
+    "VERDICT_WORDS",
+    "bytes_text",
+    "count",
+    "evidence_lines",
+    "fault_title",
+    "held",
+    "judgements",
+    "linearizable",
+    "milliseconds",
+    "safety",
+    "seconds",
+]
+
+VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
+    "pass": ("✓", "Passed"),
+    "fail": ("✗", "Failed"),
+    "inconclusive": ("?", "Inconclusive"),
+}
+"""A sign and a word for each verdict: colour alone never says it."""
+
+PHASE_NAMES = {
+    "load_balancer_detection": "Load balancer notices",
+    "raft_election": "Raft elects a leader",
+    "first_write": "First write is served",
+    "controller_manager_takeover": "Controller manager takes over",
+    "scheduler_takeover": "Scheduler takes over",
+    "node_not_ready": "Node is found not ready",
+    "pods_running_elsewhere": "Pods run elsewhere",
+}
+
+_MIB = 1 << 20
+
+
+def seconds(value: float | None) -> str:
+    """``0.038`` → ``38 ms``, ``1.5`` → ``1.50 s``, ``75`` → ``75.0 s``; None → ``—``."""
+    if value is None:
+        return "—"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def milliseconds(value: float | None) -> str:
+    """Three significant figures or so."""
+    if value is None:
+        return "—"
+    if value >= 1000:
+        return f"{value / 1000:.2f} s"
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
+
+
+def bytes_text(value: int) -> str:
+    """In MiB."""
+    return f"{value / _MIB:.0f} MiB" if value >= 10 * _MIB else f"{value / _MIB:.1f} MiB"
+
+
+def count(value: int) -> str:
+    """With separators for thousands."""
+    return f"{value:,}"
+
+
+def held(value: bool | None) -> tuple[str, str]:  # noqa: FBT001  (a truth value is what it words)
+    """A sign and a word."""
+    if value is None:
+        return "?", "not measured"
+    return ("✓", "held") if value else ("✗", "did not hold")
+
+
+def linearizable(value: bool | None) -> str:  # noqa: FBT001
+    """The outcome of the linearizability check."""
+    return {True: "linearizable", False: "not linearizable", None: "undecided"}[value]
+
+
+def judgements(result: Result) -> list[tuple[str, str, bool | None]]:
+    """The safety checks and then the claims: what must hold, what was found, whether it does."""
+    claims = [(_sentence(claim.expectation), claim.measured, claim.held) for claim in result.claims]
+    return safety(result) + claims
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def safety(result: Result) -> list[tuple[str, str, bool | None]]:
+    """The safety checks: what must hold, what was found, whether it does."""
+    checks = result.checks
+    method = f" ({checks.method})" if checks.method else ""
+    lost = "none lost" if checks.lost_writes == 0 else f"{count(checks.lost_writes)} lost"
+    return [
+        ("The history is linearizable", linearizable(checks.linearizable) + method, checks.linearizable),
+        ("No acknowledged write is lost", lost, checks.lost_writes == 0),
+    ]
+
+
+def fault_title(fault: FaultRecord) -> str:
+    """``kill etcd-leader → control-plane-2``."""
+    hit = ", ".join(fault.processes or fault.nodes)
+    return f"{fault.fault} {fault.target} → {hit}" if hit and hit != fault.target else f"{fault.fault} {fault.target}"
+
+
+def evidence_lines(evidence: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested evidence as flat pairs of a dotted name and a text."""
+    lines: list[tuple[str, str]] = []
+    for key, value in evidence.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            lines += evidence_lines({str(k): v for k, v in value.items()}, f"{name} · ")
+        elif isinstance(value, list | tuple):
+            lines.append((name, ", ".join(str(item) for item in value) or "none"))
+        else:
+            lines.append((name, str(value)))
+    return lines

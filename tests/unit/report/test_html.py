@@ -1,0 +1,167 @@
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from ha.history.result import Claim, Run
+from ha.report import html
+from tests.unit.report.sample import sample
+
+VOID = {"meta", "br", "link", "rect", "line", "path", "circle", "polyline"}
+ATTACK = "<script>alert(1)</script>\"'&\x00"
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed, and collects what the tests look at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.attributes: list[tuple[str, str, str | None]] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value) for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.open and self.open[-1] in {"script", "style"} else self.text).append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    return sample()
+
+
+@pytest.fixture(scope="module")
+def page(run: Run) -> Page:
+    return Page(html.render(run))
+
+
+def test_page_is_small_and_asks_for_nothing_from_outside(run: Run, page: Page) -> None:
+    text = html.render(run)
+    assert len(text.encode()) < 1_000_000
+    loads = {"src", "href", "data", "action", "poster", "srcset"}
+    assert [a for a in page.attributes if a[1] in loads] == []
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest|WebSocket", text)
+    assert (
+        "meta",
+        "content",
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:",
+    ) in (page.attributes)
+
+
+def test_page_says_the_verdict_the_claims_and_how_to_repeat(run: Run, page: Page) -> None:
+    assert "✓ Passed" in page.words
+    for expected in [
+        run.result.claim,
+        run.result.reason,
+        run.result.repeat,
+        run.result.run_dir,
+        "Recovery, raft election: at most 3 s",
+        "0.312 s",
+        "No acknowledged write is lost",
+        "kill etcd-leader → control-plane-2",
+        "✓ took effect",
+        "SIGKILL",
+        "Not concerned: Scheduler takes over, Pods run elsewhere.",
+        "Timings: fast",
+        "Linux 6.1 x86_64",
+    ]:
+        assert expected in page.words
+
+
+def test_every_picture_has_words(page: Page) -> None:
+    pictures = [a for a in page.attributes if a[1] == "role" and a[2] == "img"]
+    labels = [a for a in page.attributes if a[1] == "aria-label"]
+    assert len(pictures) > 20
+    assert any("control-plane-2 leads in term 2" in (value or "") for _, _, value in labels)
+    assert "stacked etcd: each API server uses the member on its own node" in page.words
+
+
+def test_external_etcd_is_pictured_on_its_own_hosts() -> None:
+    words = Page(html.render(sample(external=True))).words
+    assert "every API server → every member" in words
+    assert "etcd ★ leader" in words
+    assert "Hit by faults: etcd-2." in words
+
+
+def test_charts_carry_their_data_as_json(page: Page) -> None:
+    (text,) = [script for script in page.scripts if script.startswith('{"latency"')]
+    charts = msgspec.json.decode(text)
+    assert [s["label"] for s in charts["latency"]["series"]] == ["write p99", "write p50", "read p99", "read p50"]
+    for chart in charts.values():
+        assert chart["faults"] == [[5.31, 13.31]]
+        assert all(len(s["values"]) == len(chart["x"]) for s in chart["series"])
+
+
+def test_text_from_the_run_cannot_become_markup(run: Run) -> None:
+    result = msgspec.structs.replace(
+        run.result,
+        experiment=ATTACK,
+        claim=ATTACK,
+        reason=ATTACK,
+        run_dir=ATTACK,
+        repeat=ATTACK,
+        claims=[Claim(expectation=ATTACK, measured=ATTACK, held=None)],
+        faults=[
+            msgspec.structs.replace(run.result.faults[0], target=ATTACK, nodes=[ATTACK], evidence={ATTACK: ATTACK})
+        ],
+        nodes=[msgspec.structs.replace(node, name=ATTACK, components=[ATTACK]) for node in run.result.nodes],
+        versions={ATTACK: ATTACK},
+        recoveries=[msgspec.structs.replace(run.result.recoveries[0], target=ATTACK)] * 2,
+    )
+    text = html.render(msgspec.structs.replace(run, result=result))
+    assert "<script>alert" not in text
+    assert "\x00" not in text
+    assert "<script>alert(1)</script>" in Page(text).words
+
+
+def test_run_that_died_before_any_operation_still_has_a_report(run: Run) -> None:
+    result = msgspec.structs.replace(
+        run.result,
+        verdict="inconclusive",
+        operations={},
+        unavailability={},
+        recoveries=[],
+        faults=[],
+        claims=[],
+        nodes=[],
+    )
+    words = Page(html.render(Run(result=result, operations=[], events=[]))).words
+    assert "? Inconclusive" in words
+    assert "The experiment injects no fault." in words
+
+
+def test_what_convicts_a_run_is_shown(run: Run) -> None:
+    checks = msgspec.structs.replace(
+        run.result.checks, linearizable=False, lost_writes=3, explanation=["read 17 saw the past"]
+    )
+    failed = msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, verdict="fail", checks=checks))
+    words = Page(html.render(failed)).words
+    for expected in ["✗ Failed", "not linearizable", "3 lost", "read 17 saw the past"]:
+        assert expected in words
+
+
+def test_phase_that_applied_and_never_ended_is_shown_as_such(run: Run) -> None:
+    never = msgspec.structs.replace(run.result.recoveries[0], not_reached=["pods_running_elsewhere"])
+    result = msgspec.structs.replace(run.result, recoveries=[never])
+    assert "Pods run elsewhere ✗ did not happen" in Page(html.render(msgspec.structs.replace(run, result=result))).words
+
+
+def test_license_of_the_charting_library_is_in_the_page(page: Page) -> None:
+    assert any("Copyright (c) 2022 Leon Sorokin" in script for script in page.scripts)

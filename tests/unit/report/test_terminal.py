@@ -1,0 +1,121 @@
+import io
+
+import msgspec
+import pytest
+import trio
+from rich.console import Console
+
+from ha.history import FaultEvent, PhaseEvent
+from ha.history.result import Claim, Result
+from ha.report import terminal
+from ha.report.progress import Progress
+from tests.unit.report.sample import sample
+
+RESULT = sample().result
+
+
+def printed(result: Result, width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(terminal.render(result))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_terminal_says_everything_that_the_verdict_rests_on() -> None:
+    text = printed(RESULT, width=140)
+    for expected in [
+        "✓ Passed  kill-etcd-leader on stacked-3",
+        "Unavailability of write, longest: at most 5 s",
+        "none lost",
+        "2,090",
+        "Raft elects a leader",
+        "312 ms",
+        "kill etcd-leader → control-plane-2",
+        "exited · etcd: 4713",
+        "2.21 s, 193 MiB in all (PSS)",
+        "/report.html",
+        RESULT.repeat,
+    ]:
+        assert expected in text
+
+
+def test_figures_are_whole_at_eighty_columns() -> None:
+    text = printed(RESULT, width=80)
+    assert "2,090       95        38   11.9 ms   290 ms        620 ms   620 ms" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_brackets_in_a_claim_are_printed_as_they_are() -> None:
+    claims = [Claim(expectation="[bold]x[/bold]", measured="[/]", held=False)]
+    text = printed(msgspec.structs.replace(RESULT, claims=claims, claim="[red]really[/red]"))
+    assert "✗   [bold]x[/bold]" in text
+    assert "[red]really[/red]" in text
+
+
+def test_many_faults_are_shown_by_the_worst_of_each_phase() -> None:
+    many = [msgspec.structs.replace(RESULT.recoveries[0], fault=i) for i in range(9)]
+    never = msgspec.structs.replace(many[8], not_reached=["pods_running_elsewhere"])
+    text = printed(msgspec.structs.replace(RESULT, recoveries=[*many[:8], never]))
+    assert "worst of all" in text
+    assert "never" in text
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
+def test_every_verdict_has_a_sign(verdict: str) -> None:
+    result = msgspec.convert(msgspec.to_builtins(RESULT) | {"verdict": verdict}, Result)
+    assert printed(result)[0] in "✗?"
+
+
+def fault(action: str, *, attested: bool = True) -> FaultEvent:
+    return msgspec.convert(
+        {
+            "event": "fault", "at_s": 5.0, "index": 0, "action": action, "fault": "kill", "target": "etcd-leader",
+            "nodes": ["control-plane-2"], "attested": attested,
+        },
+        FaultEvent,
+    )  # fmt: skip
+
+
+async def test_progress_without_a_terminal_is_one_line_per_phase_and_fault(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    with Progress(console) as progress:
+        progress.event(PhaseEvent(at_s=0, phase="up"))
+        await trio.sleep(2.5)
+        progress.event(PhaseEvent(at_s=2.5, phase="load"))
+        for operation in sample().operations[:50]:
+            progress.operation(operation)
+        await trio.sleep(3)
+        progress.event(fault("inject"))
+        progress.event(fault("undo"))
+        progress.event(fault("inject", attested=False))
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == [
+        "   0.0 s  Cluster comes up",
+        "   2.5 s  Clients at work",
+        "   5.5 s    kill etcd-leader → control-plane-2",
+        "   5.5 s    undo kill of etcd-leader → control-plane-2",
+        "   5.5 s    kill etcd-leader → control-plane-2: not attested",
+    ]
+
+
+async def test_progress_on_a_terminal_counts_and_ends_with_every_phase_ticked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None, _environ={"TERM": "xterm"})
+    async with trio.open_nursery() as nursery:
+        with Progress(console) as progress:
+            nursery.start_soon(progress.run)
+            progress.event(PhaseEvent(at_s=0, phase="up"))
+            await trio.sleep(2)
+            progress.event(PhaseEvent(at_s=2, phase="load"))
+            for operation in sample().operations[:50]:
+                progress.operation(operation)
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+    assert isinstance(console.file, io.StringIO)
+    end = console.file.getvalue()[-400:]
+    assert "✓  Cluster comes up    2.0 s" in end
+    assert "✓  Clients at work     1.0 s" in end
+    assert "50 ok · 0 failed · 0 unknown" in end
