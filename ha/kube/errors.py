@@ -28,6 +28,7 @@ __all__ = [
     "internal_error",
     "invalid",
     "method_not_allowed",
+    "no_such_resource",
     "not_acceptable",
     "not_found",
     "request_entity_too_large",
@@ -35,6 +36,7 @@ __all__ = [
     "service_unavailable",
     "store_timeout",
     "too_many_requests",
+    "unprocessable",
     "unsupported_media_type",
 ]
 
@@ -105,6 +107,8 @@ class ApiError(Exception):
         self.reason = reason
         self.message = message
         self.details: Object = details if details is not None else {}
+        self.metadata: Object = {}
+        """The Status' list metadata: a continue token, where the error offers one."""
 
     def __str__(self) -> str:
         return f"{self.status} {self.reason}: {self.message}"
@@ -125,7 +129,7 @@ class ApiError(Exception):
         status: Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -149,7 +153,7 @@ class ApiError(Exception):
         return cls(status, "Unknown", str(body))
 
 
-_EMPTY_DETAILS = frozenset({405, 406, 415})
+_EMPTY_DETAILS = frozenset({404, 405, 406, 415, 422})
 """Upstream fills `details` of these with nothing and still sends it."""
 
 
@@ -178,6 +182,11 @@ def forbidden(kind: Kind, name: str, why: str, causes: Iterable[Object] = ()) ->
 def not_found(kind: Kind, name: str) -> ApiError:
     """404: no such object."""
     return ApiError(404, "NotFound", f'{kind.qualified_plural} "{name}" not found', _named(kind, name))
+
+
+def no_such_resource() -> ApiError:
+    """404: the group exists, the resource does not."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
 def method_not_allowed() -> ApiError:
@@ -234,6 +243,11 @@ def invalid(kind: Kind, name: str, causes: list[Cause]) -> ApiError:
     details = _named(kind, name, as_kind=True)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
     return ApiError(422, "Invalid", f'{kind.qualified_kind} "{name}" is invalid: {summary}', details)
+
+
+def unprocessable() -> ApiError:
+    """422 without particulars: a patch that does not apply."""
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request")
 
 
 def too_many_requests(message: str, retry_after_s: int = 1) -> ApiError:

@@ -73,7 +73,9 @@ class ResourceCache:
         self._log_since = 0
         self._changed = trio.Event()
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many objects there are."""
         return len(self._entries)
 
     def get(self, path: str) -> Entry | None:
@@ -205,7 +207,9 @@ class Feed:
             page = await self._store.page(REGISTRY, start, limit=_PAGE, revision=revision)
             revision = page.revision
             for stored in page.items:
-                if (cache := self._cache_of(stored.key)) and (entry := self._entry(cache, stored)):
+                cache = self._cache_of(stored.key)
+                entry = None if cache is None else self._entry(cache, stored)
+                if cache is not None and entry is not None:
                     found[cache].append(entry)
             if not page.remaining:
                 break
@@ -254,8 +258,5 @@ class Feed:
     def _cache_of(self, key: str) -> ResourceCache | None:
         """Prefixes are one or two segments below /registry/."""
         first = key.find("/", len(REGISTRY)) + 1
-        if not first:
-            return None
-        if cache := self._by_prefix.get(key[:first]):
-            return cache
-        return self._by_prefix.get(key[: key.find("/", first) + 1])
+        second = key.find("/", first) + 1
+        return self._by_prefix.get(key[:first], self._by_prefix.get(key[:second]))

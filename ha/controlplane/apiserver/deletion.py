@@ -113,7 +113,8 @@ class Deletion:
         marked = {**old, "metadata": {**meta, "finalizers": finalizers}}
         if not finalizers:
             del marked["metadata"]["finalizers"]
-        if not meta.get("deletionTimestamp") or (resource.grace and grace_s < meta.get("deletionGracePeriodSeconds", 0)):
+        shortened = resource.grace is not None and grace_s < meta.get("deletionGracePeriodSeconds", 0)
+        if not meta.get("deletionTimestamp") or shortened:
             self._mark(resource, marked, grace_s)
         return marked
 

@@ -23,7 +23,7 @@ from ha.kube.errors import ApiError, Cause
 from ha.kube.kinds import Kind
 from ha.kube.selectors import FieldSelector, Selector, SelectorError, parse_fields, parse_labels
 
-__all__ = ["Freshness", "ListOptions", "Position", "Selection", "list_options", "parse_revision", "selection"]
+__all__ = ["Freshness", "ListOptions", "Position", "Selection", "flag", "list_options", "parse_revision", "selection"]
 
 Freshness: TypeAlias = Literal["recent", "any", "not-older", "exact", "continue"]
 _LIST_OPTIONS = Kind("meta.k8s.io", "v1", "ListOptions", "listoptions", namespaced=False)
@@ -128,10 +128,10 @@ def list_options(query: Mapping[str, str]) -> ListOptions:
         continue_=query.get("continue", ""),
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
-        watch=_flag(query, "watch"),
+        watch=flag(query, "watch"),
         timeout_s=_integer(query, "timeoutSeconds"),
-        bookmarks=_flag(query, "allowWatchBookmarks"),
-        send_initial_events=None if initial is None else _flag(query, "sendInitialEvents"),
+        bookmarks=flag(query, "allowWatchBookmarks"),
+        send_initial_events=None if initial is None else flag(query, "sendInitialEvents"),
     )
     if causes := _faults(options):
         raise errors.invalid(_LIST_OPTIONS, "", causes)
@@ -210,6 +210,6 @@ def _integer(query: Mapping[str, str], name: str) -> int | None:
         raise errors.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
 
 
-def _flag(query: Mapping[str, str], name: str) -> bool:
+def flag(query: Mapping[str, str], name: str) -> bool:
     """Go's conversion of a query parameter: absent, ``0`` and ``false`` are false, anything else is true."""
     return query.get(name, "false").lower() not in {"false", "0"}
