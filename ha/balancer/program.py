@@ -53,7 +53,8 @@ class _Balancer:
         self._host = host
         self._config = config
         self._scopes: dict[Backend, dict[trio.CancelScope, None]] = {b: {} for b in self.pool.backends}
-        self._doubts = {b: trio.lowlevel.ParkingLot() for b in self.pool.backends}
+        self._doubts = {b: trio.Event() for b in self.pool.backends}
+        """Set when something was seen since the last check began that calls for another."""
 
     # --- health
 
@@ -64,12 +65,13 @@ class _Balancer:
         haste_s = min(interval_s / 4, _HASTE_S)
         while True:
             began = trio.current_time()
+            doubt = self._doubts[backend] = trio.Event()
             finding = await check(client, self._config)
             in_doubt = finding is None or self._note_check(backend, finding)
             await trio.sleep_until(began + haste_s)
             if not in_doubt:
                 with trio.move_on_at(began + interval_s):
-                    await self._doubts[backend].park()
+                    await doubt.wait()
 
     def _note_check(self, backend: Backend, finding: Finding) -> bool:
         """Count a check. Whether it left the backend in a state that the check disagrees with."""
@@ -125,7 +127,7 @@ class _Balancer:
             if server is not None:
                 try:
                     if await relay(client, server, backend, close_timeout_s=self._config.close_timeout_s):
-                        self._doubts[backend].unpark_all()
+                        self._doubts[backend].set()
                 finally:
                     await trio.aclose_forcefully(server)
         return server is not None
@@ -158,5 +160,5 @@ class _Balancer:
             return server
         backend.connects_failed += 1
         self._observe(backend, Finding("down", reason))
-        self._doubts[backend].unpark_all()
+        self._doubts[backend].set()
         return None

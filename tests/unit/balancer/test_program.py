@@ -32,7 +32,7 @@ async def wait_state(c: Cluster, name: str, state: str) -> float:
     """Wait until a backend is in a state; returns the time since the call."""
     start = trio.current_time()
     with trio.fail_after(30):
-        while (await c.states())[name] != state:  # noqa: ASYNC110  (polled over HTTP, as the experiment does)
+        while (await c.states())[name] != state:
             await trio.sleep(0.01)
     return trio.current_time() - start
 
@@ -82,6 +82,15 @@ async def test_a_killed_backend_under_load_is_ejected_long_before_its_next_check
         for _ in range(2):
             await c.get()
         assert await wait_state(c, "a", "down") < 0.3
+
+
+async def test_a_killed_backend_gives_itself_away_by_the_connections_it_had(autojump_clock: MockClock) -> None:
+    ended: list[tuple[str, float]] = []
+    async with cluster("a", "b", check_interval_s=100) as c, trio.open_nursery() as nursery:
+        assert await nursery.start(watch, c, ended) == "a"
+        await c.world.kill("a")
+        assert await wait_state(c, "a", "down") < 0.3
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_paused_backend_is_ejected_within_the_interval_and_two_timeouts(autojump_clock: MockClock) -> None:
@@ -138,7 +147,7 @@ async def test_rise_demands_so_many_good_checks(autojump_clock: MockClock) -> No
 async def test_one_failed_check_does_not_eject(autojump_clock: MockClock) -> None:
     async with cluster("a", "b", fall=2) as c:
         await c.world.signal("a", "main", "pause")
-        while (await c.statistics()).backends["a"].checks_failed == 0:  # noqa: ASYNC110  (polled over HTTP)
+        while (await c.statistics()).backends["a"].checks_failed == 0:
             await trio.sleep(0.01)
         await c.world.signal("a", "main", "resume")
         await trio.sleep(2)
