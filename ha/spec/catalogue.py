@@ -28,16 +28,25 @@ def resolve(path_or_name: Path | str, *, beside: Path | None = None) -> Path:
     """
     text = str(path_or_name)
     path = Path(text) if beside is None else beside.parent / text
-    if path.exists() and not path.is_dir():
+    directory = _is_directory(path)
+    if directory is False:
         return path
     known = catalogue()
     if text in known:
         return _short(known[text])
-    if path.is_dir():
+    if directory:
         return path
     allowed = "a file, or a name of the catalogue: " + ", ".join(known)
     problem = Problem(file=text, field=ROOT, message="no such file", allowed=allowed, nearest=_near(text, known))
     raise SpecError([problem])
+
+
+def _is_directory(path: Path) -> bool | None:
+    """None when there is nothing, also because no such name could be (too long, a loop of links)."""
+    try:
+        return path.is_dir() if path.exists() else None
+    except OSError:
+        return None
 
 
 def _near(text: str, known: dict[str, Path]) -> str:

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ha.spec import Scenario, Target, Topology
-from ha.spec.load import SpecError, advice, check_world, load, resolve, scenario
+from ha.spec.load import SpecError, advice, catalogue, check_world, load, resolve, scenario
 from ha.spec.timings import FAST, UPSTREAM
 
 TOPOLOGY = """
@@ -213,3 +214,21 @@ def test_advice_on_an_even_number_of_members_and_on_a_topology_not_named(tmp_pat
 def test_name_with_a_newline_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="name: found"):
         load(write(tmp_path, "t.yaml", TOPOLOGY.replace("name: mine", 'name: "mine\\n"')))
+
+
+def test_installed_package_carries_its_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ha" / "catalogue" / "topologies"
+    folder.mkdir(parents=True)
+    path = write(folder, "only.yaml", TOPOLOGY)
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path / "ha")
+    assert catalogue() == {"only": path}
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "\0", "loop"])
+def test_reference_that_no_file_could_have_is_dangling(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    text = yaml.safe_dump(
+        {"apiVersion": "ha/v1", "kind": "Scenario", "name": "x", "topology": name, "experiment": "kill-worker"}
+    )
+    with pytest.raises(SpecError, match=r"topology: .*no such file"):
+        load(write(tmp_path, "s.yaml", text))
