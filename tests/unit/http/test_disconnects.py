@@ -188,6 +188,21 @@ async def test_cancelling_the_server_ends_handlers_and_closes_every_connection(a
             await s.dial()
 
 
+async def test_a_client_that_shuts_its_sending_side_while_the_answer_is_written_gets_all_of_it(
+    autojump_clock: MockClock,
+) -> None:
+    async def handler(request: http.Request) -> http.Response:
+        await trio.sleep(0.1)
+        return http.Response(200, bytes(1_000_000))
+
+    async with served(handler) as s, await s.dial() as stream:
+        await stream.send_all(GET % 1)
+        await trio.sleep(1)
+        await stream.send_eof()
+        assert len(await hear(stream)) > 1_000_000
+        assert s.connections == 0
+
+
 async def test_a_client_that_pipelines_without_end_has_to_wait(autojump_clock: MockClock) -> None:
     """The queue of requests is bounded, so is the memory that a client can take."""
     release = trio.Event()
