@@ -117,15 +117,28 @@ def _run_lanes(run: Run, span: Span) -> list[Lane]:
         if isinstance(event, PhaseEvent) and event.at_s < span.end_s
     ]
     lanes = [Lane("phase", _segments(phases, span))] if phases else []
-    return lanes + [_fault_lane(fault, span) for fault in run.result.faults]
+    return lanes + _fault_lanes(run.result.faults, span)
 
 
-def _fault_lane(fault: FaultRecord, span: Span) -> Lane:
+def _fault_lanes(faults: Sequence[FaultRecord], span: Span) -> list[Lane]:
+    """One lane per fault and target; a second one for an occurrence that begins before the last is over."""
+    lanes: list[Lane] = []
+    for fault in sorted(faults, key=lambda fault: fault.injected_s):
+        name = f"{fault.fault} {fault.target}"
+        segment = _fault_segment(fault, span)
+        free = [lane for lane in lanes if lane.name == name and lane.segments[-1].end_s <= segment.start_s]
+        if free:
+            free[0].segments.append(segment)
+        else:
+            lanes.append(Lane(name, [segment]))
+    return lanes
+
+
+def _fault_segment(fault: FaultRecord, span: Span) -> Segment:
     end_s = span.end_s if fault.undone_s is None else min(fault.undone_s, span.end_s)
     title = f"{fault_title(fault)} from {seconds(fault.injected_s)} to {seconds(end_s)}"
     hit = ", ".join(fault.processes or fault.nodes)
-    segment = Segment(start_s=fault.injected_s, end_s=end_s, state="fault", label=hit, title=title)
-    return Lane(f"{fault.fault} {fault.target}", [segment])
+    return Segment(start_s=fault.injected_s, end_s=end_s, state="fault", label=hit, title=title)
 
 
 def _availability(run: Run, span: Span) -> list[Lane]:

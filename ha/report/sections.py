@@ -11,6 +11,8 @@ from ha.report.markup import Markup, el, fragment
 
 __all__ = ["chart_figures", "cluster_facts", "faults", "header", "judgements", "operations", "recovery", "tiles"]
 
+_FEW = 3
+"""More faults than this are folded away."""
 _SIGN_CLASSES = {"✓": "yes", "✗": "no", "?": "unknown"}
 
 
@@ -41,7 +43,7 @@ def tiles(result: Result) -> Markup:
             f"{words.seconds(gone.total_s)} in all" if gone else "",
         ),
         ("Write latency", words.milliseconds(write.p50_ms if write else None), _tail(result)),
-        ("Ready in", words.seconds(result.ready_s), f"{len(result.nodes)} nodes"),
+        ("Ready in", words.seconds(result.ready_s), words.plural(len(result.nodes), "node")),
         ("Memory", words.bytes_text(result.memory_total_bytes), "all processes, PSS"),
     ]
     return el(
@@ -152,16 +154,25 @@ def _figure_table(run: Run) -> Markup:
 
 
 def recovery(result: Result) -> Markup:
-    """Horizontal bars: how long each phase took, for each fault."""
+    """Horizontal bars: how long each phase took, for each fault; first the worst of all, when they are many."""
     taken = [value for r in result.recoveries for value in r.phases_s.values() if value is not None]
     longest_s = max([value for value in taken if value != float("inf")], default=0.0) or 1.0
-    return fragment(_recovery(one, longest_s, alone=len(result.recoveries) == 1) for one in result.recoveries)
+    each = [_recovery(one, longest_s, alone=len(result.recoveries) == 1) for one in result.recoveries]
+    if len(each) <= _FEW:
+        return fragment(each)
+    never = sorted({phase for one in result.recoveries for phase in one.not_reached})
+    worst = Recovery(fault=-1, target="", phases_s=result.recovery, not_reached=never)
+    return fragment(
+        el("h3", "The worst of all"),
+        _recovery(worst, longest_s, alone=True),
+        el("details", el("summary", f"Each of the {len(each)} faults"), each),
+    )
 
 
 def _recovery(one: Recovery, longest_s: float, *, alone: bool) -> Markup:
     cells: list[Markup] = []
     for phase in PHASES:
-        value = one.phases_s.get(phase)
+        value = None if phase in one.not_reached else one.phases_s.get(phase)
         if value is None and phase not in one.not_reached:
             continue
         cells.append(el("div", words.PHASE_NAMES[phase]))
@@ -192,10 +203,10 @@ def faults(result: Result) -> Markup:
     """Each fault with the evidence that it took effect and that it was undone."""
     if not result.faults:
         return el("p", "The experiment injects no fault.", class_="lead")
-    return fragment(_fault(fault) for fault in result.faults)
+    return fragment(_fault(fault, fold=len(result.faults) > _FEW) for fault in result.faults)
 
 
-def _fault(fault: FaultRecord) -> Markup:
+def _fault(fault: FaultRecord, *, fold: bool) -> Markup:
     sign, word = ("✓", "took effect") if fault.attested else ("?", "not attested: the run is inconclusive")
     undone = words.seconds(fault.undone_s) if fault.undone_s is not None else "not"
     facts = [("injected at", words.seconds(fault.injected_s)), ("undone at", undone), ("nodes", ", ".join(fault.nodes))]
@@ -205,8 +216,11 @@ def _fault(fault: FaultRecord) -> Markup:
     facts += words.evidence_lines(fault.undo_evidence, "undone · ")
     if fault.error:
         facts.append(("error", fault.error))
-    heading = el("h3", words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=_SIGN_CLASSES[sign]))
-    return el("section", heading, el("dl", [fragment(el("dt", k), el("dd", v)) for k, v in facts]), class_="fault")
+    heading = [words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=_SIGN_CLASSES[sign])]
+    listed = el("dl", [fragment(el("dt", k), el("dd", v)) for k, v in facts])
+    if fold:
+        return el("details", el("summary", *heading), listed, class_="fault")
+    return el("section", el("h3", *heading), listed, class_="fault")
 
 
 def cluster_facts(result: Result) -> Markup:

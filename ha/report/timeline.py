@@ -88,7 +88,7 @@ def _lane(lane: Lane, span: Span, holders: list[str]) -> Markup:
         role="img",
         aria_label=description,
     )
-    labels = [_label(segment, span) for segment in lane.segments]
+    labels = [_label(segment, span, alone=len(lane.segments) == 1) for segment in lane.segments]
     return el(
         "div",
         el("div", lane.name, class_="lane-name", title=lane.name),
@@ -108,13 +108,16 @@ def _bar(segment: Segment, span: Span, holders: list[str]) -> Markup:
     return el("rect", el("title", segment.title), x=left, y=y, width=width, height=height, class_=look)
 
 
-def _label(segment: Segment, span: Span) -> Markup | None:
-    """The words of a segment inside it, or after it when it is short and is all that its lane shows."""
+def _label(segment: Segment, span: Span, *, alone: bool) -> Markup | None:
+    """The words of a segment inside it, or beside it when it is short and is all that its lane shows."""
     if not segment.label:
         return None
-    fits = _share(segment.end_s, span) - _share(segment.start_s, span) >= _LETTER * len(segment.label) + _INSET
-    if not fits and segment.state != "fault":
-        return None
-    place = _place(segment.start_s, segment.end_s, span) if fits else f"left:{_percent(_share(segment.end_s, span))}"
-    look = segment.state if fits else "after"
+    left, right = _share(segment.start_s, span), _share(segment.end_s, span)
+    look: str = segment.state
+    place = _place(segment.start_s, segment.end_s, span)
+    if right - left < _LETTER * len(segment.label) + _INSET:
+        if not alone or segment.state != "fault":
+            return None
+        look = "beside"
+        place = f"left:{_percent(right)}" if right < 0.7 else f"right:{_percent(1 - left)}"
     return el("span", segment.label, class_=f"seg-label l-{look}", style=place, aria_hidden="true")

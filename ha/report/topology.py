@@ -15,6 +15,7 @@ import msgspec
 from ha.history import MemberSample
 from ha.history.result import NodeRecord, Run
 from ha.report.markup import Markup, el, fragment
+from ha.report.words import plural
 
 __all__ = ["picture"]
 
@@ -65,7 +66,7 @@ def _summary(run: Run) -> str:
     counts: dict[str, int] = {}
     for node in run.result.nodes:
         counts[node.role] = counts.get(node.role, 0) + 1
-    parts = ", ".join(f"{n} {_COUNTED.get(role, role)}{'s' if n > 1 else ''}" for role, n in counts.items())
+    parts = ", ".join(plural(n, _COUNTED.get(role, role)) for role, n in counts.items())
     if _external(run):
         store = "external etcd: every API server uses every member"
     elif counts.get("control-plane", 0) > 1:

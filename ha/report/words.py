@@ -15,6 +15,7 @@ __all__ = [
     "judgements",
     "linearizable",
     "milliseconds",
+    "plural",
     "safety",
     "seconds",
 ]
@@ -65,6 +66,11 @@ def bytes_text(value: int) -> str:
 def count(value: int) -> str:
     """With separators for thousands."""
     return f"{value:,}"
+
+
+def plural(n: int, noun: str) -> str:
+    """``1 node``, ``2 nodes``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def held(value: bool | None) -> tuple[str, str]:  # noqa: FBT001  (a truth value is what it words)

@@ -165,3 +165,12 @@ def test_phase_that_applied_and_never_ended_is_shown_as_such(run: Run) -> None:
 
 def test_license_of_the_charting_library_is_in_the_page(page: Page) -> None:
     assert any("Copyright (c) 2022 Leon Sorokin" in script for script in page.scripts)
+
+
+def test_many_faults_are_folded_behind_the_worst_of_all(run: Run) -> None:
+    many = [msgspec.structs.replace(run.result.recoveries[0], fault=i) for i in range(9)]
+    faults = [msgspec.structs.replace(run.result.faults[0], index=i) for i in range(9)]
+    result = msgspec.structs.replace(run.result, recoveries=many, faults=faults)
+    words = Page(html.render(msgspec.structs.replace(run, result=result))).words
+    assert "The worst of all" in words
+    assert "Each of the 9 faults" in words

@@ -54,6 +54,16 @@ def test_fault_is_in_force_until_it_is_undone() -> None:
     assert (segment.start_s, segment.end_s, segment.label) == (KILL_S, BOOT_S, "control-plane-2")
 
 
+def test_repeated_fault_shares_a_lane_unless_it_overlaps() -> None:
+    once = RUN.result.faults[0]
+    faults = [
+        msgspec.structs.replace(once, index=i, injected_s=at_s, undone_s=at_s + 2) for i, at_s in enumerate([3, 6, 7])
+    ]
+    run = msgspec.structs.replace(RUN, result=msgspec.structs.replace(RUN.result, faults=faults))
+    (group,) = [group for group in lane_groups(run) if group.heading == "Run"]
+    assert [len(lane.segments) for lane in group.lanes if lane.name == "kill etcd-leader"] == [2, 1]
+
+
 def test_lease_lane_names_its_holders() -> None:
     lane = lanes(RUN, "Leases")["kube-controller-manager"]
     assert [s.label for s in lane.segments] == ["control-plane-2", "control-plane-1"]
