@@ -17,7 +17,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Nothing to configure."""
 
 
-async def serve(_host: Host, _config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+async def serve(
+    host: Host,  # noqa: ARG001  (every program has these two)
+    config: Config,  # noqa: ARG001
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
     """Sleep until cancelled."""
     task_status.started()
     await trio.sleep_forever()
