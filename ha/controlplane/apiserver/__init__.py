@@ -21,8 +21,7 @@ What it promises
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing
 
 import msgspec
 import trio
@@ -40,6 +39,7 @@ from ha.controlplane.apiserver.resources import declare
 from ha.controlplane.apiserver.server import Front
 from ha.controlplane.apiserver.store import Store, StoreClient
 from ha.controlplane.apiserver.watching import Watches
+from ha.etcd.client import EtcdClient
 from ha.world import Address, Host, Listener
 
 __all__ = ["Config", "run", "serve"]
@@ -70,16 +70,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Run until cancelled. Started when it listens; ``/readyz`` tells when it can be used."""
-    async with _client(host, config) as client:
-        await run(host, config, client, task_status=task_status)
-
-
-@asynccontextmanager
-async def _client(host: Host, config: Config) -> AsyncIterator[StoreClient]:
-    from ha.etcd.client import EtcdClient
-
     endpoints = [Address.parse(text) for text in config.etcd]
-    yield EtcdClient(host.net, endpoints, timeout_s=config.store_request_timeout_s)
+    async with aclosing(EtcdClient(host.net, endpoints, timeout_s=config.store_request_timeout_s)) as client:
+        await run(host, config, client, task_status=task_status)
 
 
 async def run(

@@ -209,8 +209,8 @@ class Registry:
         elif part == "main":
             if resource.has_status:
                 _keep_status(new, old)
-            resource.carry(new, old)
             resource.default(new)
+            resource.carry(new, old)
             resource.allocate(new)
         if resource.generation and _desired(new) != _desired(old):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1

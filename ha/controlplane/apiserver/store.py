@@ -71,8 +71,8 @@ class StoreClient(Protocol):
         """Forget what was superseded up to a revision."""
         ...
 
-    async def lease_grant(self, ttl: int) -> LeaseGrantResult:
-        """A lease that expires after `ttl` seconds."""
+    async def lease_grant(self, ttl_s: int) -> LeaseGrantResult:
+        """A lease that expires after `ttl_s` seconds."""
         ...
 
     def watch(

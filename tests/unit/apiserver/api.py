@@ -89,17 +89,24 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncGenerator[Any, None]:
 
 @asynccontextmanager
 async def api_server(
-    world: FakeWorld, *, machine: EtcdMachine | None = None, node: str = "cp-1", **config: Any
+    world: FakeWorld,
+    *,
+    machine: EtcdMachine | None = None,
+    node: str = "cp-1",
+    unavailable: bool = False,
+    **config: Any,
 ) -> AsyncIterator[Api]:
-    """A running API server on a fake store; several may share one `machine`."""
+    """A running API server on a fake store; several may share one `machine`. Ready, unless the store is not."""
     etcd = FakeEtcd(machine, timeout_s=config.get("store_request_timeout_s", 5.0))
+    etcd.unavailable = unavailable
     settings = apiserver.Config(name="kube-apiserver", etcd=["10.0.0.9:2379"], **config)
     host = world.host(node, "kube-apiserver")
     async with trio.open_nursery() as nursery:
         await nursery.start(partial(apiserver.run, host, settings, etcd))
         client = Client(world.host("client").net, Address(host.address, settings.port))
         api = Api(client, etcd)
-        await api.ready()
+        if not unavailable:
+            await api.ready()
         yield api
         await client.aclose()
         nursery.cancel_scope.cancel()

@@ -83,9 +83,9 @@ class FakeEtcd:
     async def compact(self, revision: int) -> object:
         return await self._apply(CompactionRequest(revision))
 
-    async def lease_grant(self, ttl: int) -> LeaseGrantResult:
+    async def lease_grant(self, ttl_s: int) -> LeaseGrantResult:
         self._leases += 1
-        answer = await self._apply(LeaseGrantRequest(ttl, self._leases))
+        answer = await self._apply(LeaseGrantRequest(ttl_s, self._leases))
         assert isinstance(answer, LeaseGrantResult)
         return answer
 
