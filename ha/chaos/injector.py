@@ -1,0 +1,150 @@
+"""Runs a schedule of faults: inject, attest, undo.
+
+Each entry of the schedule is a task of its own. Whatever is still in force when the schedule ends, for
+whatever reason (the load ended, Ctrl-C), is undone in reverse order of injection; an undo that fails is
+recorded and never stops the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random  # noqa: TID251  (for the annotation; every stream is given by a host)
+
+import msgspec
+import trio
+
+from ha.chaos.faults import FaultType, registry
+from ha.chaos.targets import Victim, resolve
+from ha.cluster import Cluster, NoLeaderSeenError, View
+from ha.history import Event, FaultEvent
+from ha.spec import Fault, Target
+from ha.world import Evidence, NotAttestedError
+
+__all__ = ["Injector"]
+
+_UNDO_LIMIT_S = 30.0
+
+
+class _Active(msgspec.Struct, frozen=True):
+    index: int
+    fault: Fault
+    victims: list[Victim]
+
+
+class Injector:
+    """Injects into one cluster; `emit` gets a `FaultEvent` for each injection and each undo."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        view: View,
+        random: Random,
+        *,
+        emit: Callable[[Event], None],
+        now_s: Callable[[], float],
+    ) -> None:
+        self._cluster = cluster
+        self._view = view
+        self._random = random
+        self._emit = emit
+        self._now_s = now_s
+        self._types = registry()
+        self._active: list[_Active] = []
+        self._count = 0
+
+    async def run(self, faults: Sequence[Fault], *, load_s: float) -> None:
+        """Run the schedule for the `load_s` seconds that the load lasts, then undo what is left."""
+        try:
+            with trio.move_on_after(load_s):
+                start = trio.current_time()
+                async with trio.open_nursery() as nursery:
+                    for fault in faults:
+                        nursery.start_soon(self._run_entry, fault, start, load_s)
+                    nursery.start_soon(trio.sleep, load_s)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._undo_all()
+
+    async def _run_entry(self, fault: Fault, start: float, load_s: float) -> None:
+        at_s = fault.at_s
+        while at_s < load_s:
+            await trio.sleep_until(start + at_s)
+            active = await self._inject(fault)
+            if fault.for_s is not None and active is not None:
+                await trio.sleep_until(start + at_s + fault.for_s)
+                await self._undo(active)
+            if fault.every_s is None:
+                return
+            at_s += fault.every_s
+
+    async def _inject(self, fault: Fault) -> _Active | None:
+        """None when there is nothing to undo."""
+        kind = self._types[fault.fault]
+        index = self._count
+        self._count += 1
+        try:
+            victims = await resolve(fault.target, self._cluster.plan, self._view, self._random)
+        except NoLeaderSeenError as error:
+            self._record(index, "inject", fault, [], {}, str(error))
+            return None
+        active = _Active(index, fault, victims)
+        if not kind.instant:
+            self._active.append(active)
+        evidence, failure = await self._on_each(kind.inject, victims)
+        self._record(index, "inject", fault, victims, evidence, failure or ("" if victims else "nobody matched"))
+        return None if kind.instant else active
+
+    async def _undo(self, active: _Active) -> None:
+        kind: FaultType = self._types[active.fault.fault]
+        with trio.CancelScope(shield=True), trio.move_on_after(_UNDO_LIMIT_S) as limit:
+            self._active.remove(active)
+            evidence, error = await self._on_each(kind.undo, active.victims)
+            self._record(active.index, "undo", active.fault, active.victims, evidence, error)
+        if limit.cancelled_caught:
+            self._record(active.index, "undo", active.fault, active.victims, {}, f"took over {_UNDO_LIMIT_S:g} s")
+
+    async def _undo_all(self) -> None:
+        for active in reversed(self._active.copy()):
+            await self._undo(active)
+
+    async def _on_each(
+        self, act: Callable[[Cluster, Victim], Awaitable[Evidence]], victims: Sequence[Victim]
+    ) -> tuple[dict[str, object], str]:
+        """Act on all victims at once. Returns evidence by victim, and what went wrong."""
+        evidence: dict[str, object] = {}
+        errors: list[str] = []
+
+        async def on(victim: Victim) -> None:
+            try:
+                evidence[str(victim)] = await act(self._cluster, victim)
+            except (LookupError, ValueError, OSError, NotAttestedError) as error:
+                errors.append(f"{victim}: {error}")
+
+        async with trio.open_nursery() as nursery:
+            for victim in victims:
+                nursery.start_soon(on, victim)
+        return dict(sorted(evidence.items())), "; ".join(sorted(errors))
+
+    def _record(
+        self, index: int, action: str, fault: Fault, victims: Sequence[Victim], evidence: Evidence, error: str
+    ) -> None:
+        self._emit(
+            FaultEvent(
+                at_s=self._now_s(),
+                index=index,
+                action="inject" if action == "inject" else "undo",
+                fault=fault.fault,
+                target=describe(fault.target),
+                nodes=sorted({victim.node for victim in victims}),
+                processes=[str(victim) for victim in victims if victim.process is not None],
+                attested=not error,
+                evidence=dict(evidence),
+                error=error or None,
+            )
+        )
+
+
+def describe(target: Target) -> str:
+    """A target as one would say it: ``one control-plane``, ``kube-apiserver on etcd-leader``."""
+    who = target.select if target.take == "all" else f"{target.take} {target.select}"
+    return who if target.component is None else f"{target.component} on {who}"

@@ -1,0 +1,43 @@
+"""The process behind ``ha up``: keeps one cluster until SIGTERM. Started by `ha.cli.clusters`, not by people."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from secrets import randbelow
+
+from ha.cli.clusters import topology_of
+from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cluster import NotReadyError
+from ha.experiment import worlds
+from ha.experiment.keep import keep
+from ha.world.real import daemon
+
+__all__: list[str] = []
+
+
+def _main(file: str, name: str, directory: str) -> int:
+    pid, started = daemon.identity()
+    work = partial(
+        keep,
+        topology_of(file),
+        name,
+        open_world=worlds.real,
+        directory=Path(directory),
+        seed=randbelow(2**31),
+        pid=pid,
+        pid_started=started,
+    )
+    try:
+        run_interruptible(work)
+    except NotReadyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except InterruptedByUserError:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(*sys.argv[1:]))

@@ -1,0 +1,117 @@
+"""``ha run``: a scenario in, a verdict out."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import randbelow
+
+import msgspec
+import trio
+from rich.console import Console
+
+from ha.cli import exits
+from ha.cli.errors import CommandError
+from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cluster import NotReadyError
+from ha.experiment import worlds
+from ha.experiment.judge import judge
+from ha.experiment.recording import Recording
+from ha.experiment.run import execute
+from ha.history import PhaseEvent
+from ha.history.result import Run
+from ha.report.directory import write
+from ha.report.progress import Progress
+from ha.report.terminal import render
+from ha.spec import Scenario
+from ha.spec.load import advice, check_world, resolve, scenario
+from ha.workload import NotSetUpError
+
+__all__ = ["register"]
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="build a cluster, break it under load, and judge what happened",
+        description="Build the cluster of a topology, put clients on it, inject the faults of an experiment, check "
+        "the recorded history, and write a report. Exit code: 0 the claim held, 1 it did not, 2 the input is wrong, "
+        "3 inconclusive.",
+    )
+    parser.add_argument("file", help="a Topology or a Scenario: a file, or a name of the catalogue")
+    parser.add_argument("--chaos", metavar="FILE", help="the Experiment to run (default: the one of the scenario)")
+    parser.add_argument("--seed", type=int, help="decides every random choice of the run (default: a new one)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+    parser.set_defaults(command=_command)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    spec = scenario(arguments.file, arguments.chaos)
+    check_world(spec, worlds.REAL_FAULTS)
+    for line in advice(spec):
+        print(f"ha: note: {line}", file=sys.stderr)
+    seed = arguments.seed if arguments.seed is not None else randbelow(2**31)
+    directory = _directory(arguments.out, spec, seed)
+    _keep_inputs(directory, arguments.file, arguments.chaos)
+    run = _run(spec, seed, directory, _repeat(arguments, seed))
+    write(run, directory)
+    if arguments.json:
+        sys.stdout.buffer.write(msgspec.json.encode(run.result) + b"\n")
+        sys.stdout.flush()
+    else:
+        Console().print(render(run.result))
+    return exits.of_verdict(run.result.verdict)
+
+
+def _run(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
+    started = datetime.now(UTC)
+
+    async def work() -> Run:
+        with Progress(Console(stderr=True)) as progress:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(progress.run)
+                with Recording(directory, progress) as recording:
+                    observed = await execute(spec, open_world=worlds.real, seed=seed, recording=recording)
+                    recording.event(PhaseEvent(at_s=recording.now_s(), phase="check"))
+                    run = judge(spec, observed, recording, seed=seed, started=started, world="real", repeat=repeat)
+                nursery.cancel_scope.cancel()
+        return run
+
+    try:
+        return run_interruptible(work)
+    except (NotReadyError, NotSetUpError) as error:
+        message = f"{error}\n    what the components said: {directory / 'logs'}"
+        raise CommandError(message, exits.INCONCLUSIVE) from error
+    except InterruptedByUserError as error:
+        raise CommandError(f"{error}; what was recorded: {directory}", exits.INTERRUPTED) from error
+
+
+def _directory(out: Path | None, spec: Scenario, seed: int) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    directory = out or Path("runs") / f"{stamp}-{spec.name}-{seed}"
+    directory = directory.absolute()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{directory}: cannot be the run directory: {error.strerror}", exits.BAD_INPUT) from error
+    if any(directory.iterdir()):
+        raise CommandError(f"{directory}: is not empty; name a new or an empty directory", exits.BAD_INPUT)
+    return directory
+
+
+def _keep_inputs(directory: Path, *files: str | None) -> None:
+    inputs = directory / "inputs"
+    inputs.mkdir()
+    for file in files:
+        if file is not None:
+            shutil.copy(resolve(file), inputs)
+
+
+def _repeat(arguments: argparse.Namespace, seed: int) -> str:
+    chaos = f" --chaos {arguments.chaos}" if arguments.chaos else ""
+    return f"ha run {arguments.file}{chaos} --seed {seed}"

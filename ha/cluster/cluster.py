@@ -1,0 +1,120 @@
+"""A planned cluster in a world: boot, readiness, power, and the init system of each node.
+
+The init system is the one thing that a machine does by itself: it boots the node's first process and starts
+it again when it ends (kubeadm's systemd unit: ``Restart=always``). Everything else is the kubelet's work.
+A node that was powered off stays off until it is booted.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from ha.cluster.plan import Plan
+from ha.http import Client, HttpError
+from ha.kube.client import KubeClient
+from ha.kube.errors import ApiError
+from ha.kube.kinds import NODE
+from ha.world import Evidence, Host, ProcessInfo, Signal, World
+
+__all__ = ["Cluster", "NotReadyError"]
+
+_POLL_S = 0.02
+
+
+class NotReadyError(Exception):
+    """The cluster did not become ready in time; the message says what was missing."""
+
+
+class Cluster:
+    """The running cluster. Open it with `async with Cluster(...)`: supervision runs while it is open."""
+
+    def __init__(self, world: World, plan: Plan) -> None:
+        self.world = world
+        self.plan = plan
+        self._off = set(plan.nodes)
+
+    async def boot(self, node: str) -> ProcessInfo:
+        """Power a node on: start its first process."""
+        spec = self.plan.nodes[node]
+        process = await self.world.boot(node, spec.process, spec.program, spec.config)
+        self._off.discard(node)
+        return process
+
+    async def boot_all(self) -> None:
+        """Power every node on, all at once."""
+        async with trio.open_nursery() as nursery:
+            for node in self.plan.nodes:
+                nursery.start_soon(self.boot, node)
+
+    async def power_off(self, node: str) -> Evidence:
+        """Kill everything on a node at once, as a power cut does."""
+        self._off.add(node)
+        return await self.world.signal(node, "kill")
+
+    async def signal(self, node: str, signal: Signal, *, process: str | None = None) -> Evidence:
+        """Signal one process, or all of a node's; see `World.signal`."""
+        return await self.world.signal(node, signal, process=process)
+
+    async def supervise(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Restart first processes that end on nodes that are on, after the back-off of their timings."""
+        exits = self.world.exits()
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            async for node, exited in exits:
+                if exited.name == self.plan.nodes[node].process and node not in self._off:
+                    nursery.start_soon(self._restart, node)
+
+    async def _restart(self, node: str) -> None:
+        spec = self.plan.nodes[node]
+        await trio.sleep(self.plan.topology.timings.container_backoff)
+        running = {process.name for process in await self.world.processes(node)}
+        if node not in self._off and spec.process not in running:
+            await self.world.boot(node, spec.process, spec.program, spec.config)
+
+    async def wait_ready(self, host: Host, *, timeout_s: float) -> None:
+        """Until every API server answers /readyz, the endpoint serves, and every Node that is on is Ready.
+
+        Raises NotReadyError, which says what was still missing.
+        """
+        missing = ["the cluster did not answer at all"]
+        with trio.move_on_after(timeout_s):
+            while True:
+                missing = await self._missing(host)
+                if not missing:
+                    return
+                await trio.sleep(_POLL_S)
+        raise NotReadyError(f"not ready after {timeout_s:g} s: " + "; ".join(missing))
+
+    async def _missing(self, host: Host) -> list[str]:
+        unready = [
+            f"kube-apiserver on {node} is not ready"
+            for node, address in self.plan.api_servers.items()
+            if node not in self._off and not await _answers(Client(host.net, address), "/readyz")
+        ]
+        if unready:
+            return unready
+        client = KubeClient(host.net, self.plan.endpoint, user_agent="ha-cluster", timeout_s=1.0)
+        try:
+            nodes = (await client.list(NODE)).items
+        except (HttpError, ApiError) as error:
+            return [f"the control-plane endpoint {self.plan.endpoint} does not serve: {error}"]
+        finally:
+            await client.aclose()
+        ready = {node["metadata"]["name"] for node in nodes if _is_ready(node)}
+        expected = [node for node in self.plan.kubernetes_nodes if node not in self._off]
+        return [f"Node {node} is not Ready" for node in expected if node not in ready]
+
+
+async def _answers(client: Client, target: str) -> bool:
+    try:
+        return (await client.request("GET", target, timeout_s=1.0)).status == 200
+    except HttpError:
+        return False
+    finally:
+        await client.aclose()
+
+
+def _is_ready(node: dict[str, object]) -> bool:
+    status = node.get("status")
+    conditions = status.get("conditions", []) if isinstance(status, dict) else []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)

@@ -1,0 +1,122 @@
+"""Static pods of the control plane, as ``kubeadm init`` writes them to /etc/kubernetes/manifests.
+
+A container's program follows from its image (`IMAGES`), its configuration stands in the variable HA_CONFIG.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+import ha
+from ha.cluster.ports import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
+from ha.controlplane import apiserver, controller_manager, scheduler
+from ha.etcd import member
+from ha.spec import Timings
+
+if TYPE_CHECKING:
+    from ha.cluster.plan import Plan
+
+__all__ = ["CONFIG_VARIABLE", "IMAGES", "static_pods"]
+
+CONFIG_VARIABLE = "HA_CONFIG"
+_PROGRAMS = {
+    "etcd": "ha.etcd.member:serve",
+    "kube-apiserver": "ha.controlplane.apiserver:serve",
+    "kube-controller-manager": "ha.controlplane.controller_manager:serve",
+    "kube-scheduler": "ha.controlplane.scheduler:serve",
+}
+IMAGES = {f"ha/{name}:{ha.__version__}": program for name, program in _PROGRAMS.items()}
+
+
+def static_pods(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -> list[dict[str, Any]]:
+    """What the kubelet of a node runs by itself; empty for a worker."""
+    timings = plan.topology.timings
+    pods = []
+    if node in plan.members:
+        pods.append(_pod("etcd", _etcd(plan, node, peers, cluster_token)))
+    if node in plan.api_servers:
+        local = str(plan.api_servers[node])
+        pods += [
+            _pod("kube-apiserver", _api_server(plan, node)),
+            _pod("kube-controller-manager", _controller_manager(node, local, timings)),
+            _pod("kube-scheduler", _scheduler(node, local, timings)),
+        ]
+    return pods
+
+
+def _etcd(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -> member.Config:
+    timings = plan.topology.timings
+    return member.Config(
+        name=node,
+        members=dict(peers),
+        client_urls={name: str(address) for name, address in plan.members.items()},
+        cluster_token=cluster_token,
+        heartbeat_s=timings.etcd_heartbeat,
+        election_s=timings.etcd_election,
+        engine=plan.topology.etcd.engine,
+    )
+
+
+def _api_server(plan: Plan, node: str) -> apiserver.Config:
+    stacked = plan.topology.etcd.topology == "stacked"
+    endpoints = [plan.members[node]] if stacked else list(plan.members.values())
+    return apiserver.Config(
+        name=node,
+        etcd=[str(address) for address in endpoints],
+        port=API_SERVER,
+        store_request_timeout_s=plan.topology.timings.store_request_timeout,
+        pod_eviction_toleration_s=plan.topology.timings.pod_eviction_toleration,
+    )
+
+
+def _scheduler(node: str, api_server: str, timings: Timings) -> scheduler.Config:
+    return scheduler.Config(
+        name=node,
+        api_server=api_server,
+        port=SCHEDULER,
+        lease_duration_s=timings.lease_duration,
+        lease_renew_deadline_s=timings.lease_renew_deadline,
+        lease_retry_period_s=timings.lease_retry_period,
+        client_timeout_s=timings.client_timeout,
+    )
+
+
+def _controller_manager(node: str, api_server: str, timings: Timings) -> controller_manager.Config:
+    return controller_manager.Config(
+        name=node,
+        api_server=api_server,
+        port=CONTROLLER_MANAGER,
+        lease_duration_s=timings.lease_duration,
+        lease_renew_deadline_s=timings.lease_renew_deadline,
+        lease_retry_period_s=timings.lease_retry_period,
+        node_monitor_period_s=timings.node_monitor_period,
+        node_monitor_grace_s=timings.node_monitor_grace,
+        pod_eviction_toleration_s=timings.pod_eviction_toleration,
+        client_timeout_s=timings.client_timeout,
+    )
+
+
+def _pod(name: str, config: msgspec.Struct) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "kube-system",
+            "labels": {"component": name, "tier": "control-plane"},
+        },
+        "spec": {
+            "hostNetwork": True,
+            "priorityClassName": "system-node-critical",
+            "containers": [
+                {
+                    "name": name,
+                    "image": f"ha/{name}:{ha.__version__}",
+                    "env": [{"name": CONFIG_VARIABLE, "value": msgspec.json.encode(config).decode()}],
+                }
+            ],
+        },
+    }

@@ -1,0 +1,177 @@
+"""Watches a cluster from outside and records every change that recovery is measured by.
+
+It stands where a monitoring system stands: it asks etcd members for their status, API servers for /readyz and
+the load balancer for its statistics, each every `POLL_S`, and follows Leases, Nodes and Pods through the
+control-plane endpoint. A time recorded is the time of observation: up to one poll (or one reconnection of a
+watch) late, never early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+import trio
+
+from ha.cluster.plan import Plan
+from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, member_status
+from ha.history import BackendChange, Event, LeaseChange, MemberSample, NodeCondition, PodChange, ReadyChange
+from ha.http import Client, HttpError
+from ha.kube.client import KubeClient
+from ha.kube.informer import Informer
+from ha.kube.kinds import LEASE, NODE, POD
+from ha.world import Address, Host
+
+__all__ = ["POLL_S", "Observer"]
+
+POLL_S = 0.025
+_TIMEOUT_S = 0.25
+
+_Object = dict[str, Any]
+
+
+class _Backend(msgspec.Struct):
+    state: str
+    reason: str = ""
+
+
+class _Stats(msgspec.Struct):
+    backends: dict[str, _Backend]
+
+
+class Observer:
+    """Emits an `ha.history.Event` for every change. `now_s` is the run's clock."""
+
+    def __init__(self, host: Host, plan: Plan, *, emit: Callable[[Event], None], now_s: Callable[[], float]) -> None:
+        self._host = host
+        self._plan = plan
+        self._emit = emit
+        self._now_s = now_s
+        self._names: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for node, address in self._plan.members.items():
+                nursery.start_soon(self._member, node, address)
+            for node, address in self._plan.api_servers.items():
+                nursery.start_soon(self._readiness, node, address)
+            if self._plan.balancer_stats is not None:
+                nursery.start_soon(self._balancer, self._plan.balancer_stats)
+            client = KubeClient(self._host.net, self._plan.endpoint, user_agent="ha-observer", timeout_s=1.0)
+            for informer in (
+                Informer(client, LEASE, namespace="kube-system", on_change=self._lease_changed, host=self._host),
+                Informer(client, NODE, on_change=self._node_changed, host=self._host),
+                Informer(client, POD, on_change=self._pod_changed, host=self._host),
+            ):
+                nursery.start_soon(informer.run)
+
+    async def _member(self, node: str, address: Address) -> None:
+        client = Client(self._host.net, address)
+        last: tuple[object, ...] | None = None
+        while True:
+            status = await member_status(client, timeout_s=_TIMEOUT_S)
+            leader = self._leader_name(node, status)
+            seen = (status is not None, status and status.term, leader)
+            if seen != last:
+                last = seen
+                self._emit(
+                    MemberSample(
+                        at_s=self._now_s(),
+                        member=node,
+                        node=node,
+                        reachable=status is not None,
+                        term=status.term if status else None,
+                        leader=leader,
+                        revision=status.revision if status else None,
+                    )
+                )
+            await trio.sleep(POLL_S)
+
+    def _leader_name(self, node: str, status: MemberStatus | None) -> str | None:
+        if status is None:
+            return None
+        self._names[status.member_id] = node
+        return self._names.get(status.leader_id)
+
+    async def _readiness(self, node: str, address: Address) -> None:
+        client = Client(self._host.net, address)
+        last: bool | None = None
+        while True:
+            try:
+                ready = (await client.request("GET", "/readyz", timeout_s=_TIMEOUT_S)).status == 200
+            except HttpError:
+                ready = False
+            if ready != last:
+                last = ready
+                self._emit(ReadyChange(at_s=self._now_s(), node=node, ready=ready))
+            await trio.sleep(POLL_S)
+
+    async def _balancer(self, address: Address) -> None:
+        client = Client(self._host.net, address)
+        last: dict[str, bool] = {}
+        while True:
+            for name, backend in (await _balancer_stats(client)).items():
+                up = backend.state == "up"
+                if last.get(name) != up:
+                    last[name] = up
+                    self._emit(BackendChange(at_s=self._now_s(), backend=name, up=up, reason=backend.reason))
+            await trio.sleep(POLL_S)
+
+    def _lease_changed(self, old: _Object | None, new: _Object | None) -> None:
+        lease = new or old
+        assert lease is not None, "an informer reports a change of something"
+        name = lease["metadata"]["name"]
+        before = _holder(old)
+        after = _holder(new)
+        if name in LEADER_ELECTIONS and after != before:
+            self._emit(LeaseChange(at_s=self._now_s(), name=name, holder=after))
+
+    def _node_changed(self, old: _Object | None, new: _Object | None) -> None:
+        if new is not None and _ready(new) != (_ready(old) if old else None):
+            self._emit(NodeCondition(at_s=self._now_s(), node=new["metadata"]["name"], ready=_ready(new)))
+
+    def _pod_changed(self, old: _Object | None, new: _Object | None) -> None:
+        pod = new or old
+        assert pod is not None, "an informer reports a change of something"
+        at_s = self._now_s()
+        event = _pod_event(pod, at_s, deleted=new is None)
+        if old is None or _pod_event(old, at_s, deleted=False) != event:
+            self._emit(event)
+
+
+def _pod_event(pod: _Object, at_s: float, *, deleted: bool) -> PodChange:
+    metadata = pod["metadata"]
+    owner = next((o for o in metadata.get("ownerReferences", []) if o.get("controller")), None)
+    return PodChange(
+        at_s=at_s,
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        uid=metadata["uid"],
+        node=pod["spec"].get("nodeName", ""),
+        phase=pod.get("status", {}).get("phase", "Pending"),
+        ready=_ready(pod) == "True" and "deletionTimestamp" not in metadata,
+        owner=f"{owner['kind']}/{owner['name']}" if owner else "",
+        deleted=deleted,
+    )
+
+
+async def _balancer_stats(client: Client) -> dict[str, _Backend]:
+    try:
+        answer = await client.request("GET", "/stats", timeout_s=_TIMEOUT_S)
+    except HttpError:
+        return {}
+    return msgspec.json.decode(answer.body, type=_Stats).backends if answer.status == 200 else {}
+
+
+def _holder(lease: _Object | None) -> str:
+    return (lease or {}).get("spec", {}).get("holderIdentity") or ""
+
+
+def _ready(item: _Object) -> Literal["True", "False", "Unknown"]:
+    for condition in item.get("status", {}).get("conditions", []):
+        if condition.get("type") == "Ready":
+            status = condition.get("status")
+            return status if status in ("True", "False") else "Unknown"
+    return "Unknown"

@@ -1,0 +1,144 @@
+"""Which nodes a topology has, what runs on each, and with which configuration. Pure.
+
+Node names are ``<role>-<n>``; the single load balancer is ``load-balancer``. As with kubeadm, only the kubelet
+(on the load balancer's host: the balancer) is started by the machine itself; etcd and the control plane are
+static pods of the kubelet, on external etcd hosts of a kubelet that stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from ha import balancer
+from ha.cluster import manifests
+from ha.cluster.ports import API_SERVER, ETCD_CLIENT, ETCD_PEER, LOAD_BALANCER_STATS
+from ha.node import kubelet
+from ha.spec import Role, Topology
+from ha.world import Address
+
+__all__ = ["NodePlan", "Plan", "node_names", "plan"]
+
+KUBELET = "ha.node.kubelet:serve"
+BALANCER = "ha.balancer:serve"
+CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+_PATIENCE_S = 0.5
+"""A loaded machine's ordinary hiccups are shorter: nobody is declared dead sooner."""
+_ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
+
+
+class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """One node: its first process, and the components that end up running on it."""
+
+    name: str
+    role: Role
+    address: str
+    process: str
+    program: str
+    config: bytes
+    components: list[str]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole cluster. `endpoint` is the control-plane endpoint that clients and kubelets use."""
+
+    topology: Topology
+    nodes: dict[str, NodePlan]
+    endpoint: Address
+    api_servers: dict[str, Address]
+    """By node."""
+    members: dict[str, Address]
+    """Client addresses of the etcd members, by node; a member is named after its node."""
+    balancer_stats: Address | None
+
+    def role(self, role: Role) -> list[str]:
+        """Names of the nodes of a role, in order."""
+        return [name for name, node in self.nodes.items() if node.role == role]
+
+    @property
+    def kubernetes_nodes(self) -> list[str]:
+        """Nodes that register with the API server, in order."""
+        return [*self.role("control-plane"), *self.role("worker")]
+
+
+def node_names(topology: Topology) -> dict[str, Role]:
+    """Every node's role by its name, in the order of the roles."""
+    return {name: role for role in _ROLES for name in topology.names(role)}
+
+
+def plan(topology: Topology, addresses: Mapping[str, str], *, cluster_token: str) -> Plan:
+    """Lay out a topology on the given addresses (by node name)."""
+    roles = node_names(topology)
+    control_planes = topology.names("control-plane")
+    etcd_hosts = topology.names(topology.etcd_role)
+    balanced = "load-balancer" in roles
+    draft = Plan(
+        topology=topology,
+        nodes={},
+        endpoint=Address(addresses["load-balancer" if balanced else control_planes[0]], API_SERVER),
+        api_servers={name: Address(addresses[name], API_SERVER) for name in control_planes},
+        members={name: Address(addresses[name], ETCD_CLIENT) for name in etcd_hosts},
+        balancer_stats=Address(addresses["load-balancer"], LOAD_BALANCER_STATS) if balanced else None,
+    )
+    peers = {name: str(Address(addresses[name], ETCD_PEER)) for name in etcd_hosts}
+    nodes = {
+        name: _balancer_node(draft, name, addresses[name])
+        if role == "load-balancer"
+        else _kubelet_node(draft, name, role, addresses[name], peers, cluster_token)
+        for name, role in roles.items()
+    }
+    return msgspec.structs.replace(draft, nodes=nodes)
+
+
+def _balancer_node(draft: Plan, name: str, address: str) -> NodePlan:
+    timings = draft.topology.timings
+    config = balancer.Config(
+        port=API_SERVER,
+        stats_port=LOAD_BALANCER_STATS,
+        backends={node: str(backend) for node, backend in draft.api_servers.items()},
+        check_interval_s=timings.load_balancer_check,
+        check_timeout_s=max(timings.load_balancer_check, _PATIENCE_S),
+        connect_timeout_s=max(timings.load_balancer_check, _PATIENCE_S),
+    )
+    return NodePlan(
+        name=name,
+        role="load-balancer",
+        address=address,
+        process="load-balancer",
+        program=BALANCER,
+        config=msgspec.json.encode(config),
+        components=["load-balancer"],
+    )
+
+
+def _kubelet_node(
+    draft: Plan, name: str, role: Role, address: str, peers: Mapping[str, str], cluster_token: str
+) -> NodePlan:
+    timings = draft.topology.timings
+    pods = manifests.static_pods(draft, name, peers, cluster_token)
+    schedulable_control_plane = draft.topology.count("worker") == 0
+    is_control_plane = role == "control-plane"
+    config = kubelet.Config(
+        node_name=name,
+        api_server=None if role == "etcd" else str(draft.endpoint),
+        static_pods=pods,
+        images=manifests.IMAGES,
+        labels={"node-role.kubernetes.io/control-plane": ""} if is_control_plane else {},
+        taints=[CONTROL_PLANE_TAINT] if is_control_plane and not schedulable_control_plane else [],
+        node_lease_duration_s=timings.node_lease_duration,
+        node_lease_renew_s=timings.node_lease_renew,
+        node_status_update_s=timings.node_status_update,
+        container_backoff_s=timings.container_backoff,
+        container_backoff_max_s=timings.container_backoff_max,
+        client_timeout_s=timings.client_timeout,
+    )
+    return NodePlan(
+        name=name,
+        role=role,
+        address=address,
+        process="kubelet",
+        program=KUBELET,
+        config=msgspec.json.encode(config),
+        components=[*(pod["spec"]["containers"][0]["name"] for pod in pods), "kubelet"],
+    )

@@ -1,0 +1,21 @@
+"""The ports of the cluster: Kubernetes' and etcd's own. The balancer's statistics are where HAProxy has them."""
+
+from __future__ import annotations
+
+__all__ = [
+    "API_SERVER",
+    "CONTROLLER_MANAGER",
+    "ETCD_CLIENT",
+    "ETCD_PEER",
+    "KUBELET",
+    "LOAD_BALANCER_STATS",
+    "SCHEDULER",
+]
+
+API_SERVER = 6443
+ETCD_CLIENT = 2379
+ETCD_PEER = 2380
+KUBELET = 10250
+CONTROLLER_MANAGER = 10257
+SCHEDULER = 10259
+LOAD_BALANCER_STATS = 8404

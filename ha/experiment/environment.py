@@ -1,0 +1,35 @@
+"""Where and with what a run happened: machine and versions."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import ha
+from ha.history.result import Machine
+
+__all__ = ["machine", "versions"]
+
+_RECORDED = ("httptools", "msgspec", "numpy", "orjson", "pysyncobj", "trio")
+
+
+def machine() -> Machine:
+    """Describe this machine, as far as figures depend on it."""
+    cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8").count("\nprocessor\t") + 1
+    total_kib = next(
+        int(line.split()[1])
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("MemTotal:")
+    )
+    return Machine(
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        cores=cpus,
+        memory_bytes=total_kib * 1024,
+        python=platform.python_version(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of this project and of the libraries that its behaviour depends on."""
+    return {"ha-testbed": ha.__version__, **{name: version(name) for name in _RECORDED}}

@@ -1,0 +1,130 @@
+"""From what a run recorded to its `Result`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from ha.check import availability, claims, durability, linearizability, recovery, summary, verdict
+from ha.experiment.environment import machine, versions
+from ha.experiment.recording import Recording
+from ha.experiment.run import Observed
+from ha.history import Event, FaultEvent
+from ha.history.result import Checks, Claim, FaultRecord, NodeRecord, Result, Run
+from ha.spec import Scenario
+
+__all__ = ["judge"]
+
+
+def judge(
+    scenario: Scenario,
+    observed: Observed,
+    recording: Recording,
+    *,
+    seed: int,
+    started: datetime,
+    world: str,
+    repeat: str,
+) -> Run:
+    """The run with its result. `started` in UTC; `repeat` is the command that repeats the run."""
+    operations = recording.operations
+    final_reads = observed.final_reads
+    load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
+    nodes = _nodes(observed)
+    linear = linearizability.check(operations)
+    lost = durability.lost_writes(operations, final_reads)
+    outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
+    recoveries = recovery.recoveries(recording.events, load, nodes)
+    faults = fault_records(recording.events)
+    claimed = [
+        _healed(observed, faults),
+        *claims.evaluate(scenario.experiment.expect, outages, recoveries),
+    ]
+    decision, reason = verdict.judge(
+        operations=operations,
+        linearizability=linear,
+        lost=lost,
+        unverified=durability.unverified_keys(operations, final_reads),
+        claims=claimed,
+        faults=faults,
+        faults_planned=bool(scenario.experiment.faults),
+        load_start_s=observed.load_start_s,
+    )
+    topology = scenario.topology
+    result = Result(
+        verdict=decision,
+        reason=reason,
+        topology=topology.name,
+        experiment=scenario.experiment.name,
+        claim=scenario.experiment.claim,
+        claims=claimed,
+        checks=Checks(
+            linearizable=linear.verdict,
+            lost_writes=len(lost),
+            explanation=[*linear.explanation, *map(str, lost)],
+            method=linear.method,
+        ),
+        operations=summary.counts(load),
+        unavailability=outages,
+        recovery=recovery.worst(recoveries),
+        recoveries=recoveries,
+        faults=faults,
+        nodes=nodes,
+        world=world,
+        engine=topology.etcd.engine,
+        timings=topology.timings_name,
+        timings_s=msgspec.structs.asdict(topology.timings),
+        seed=seed,
+        started=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        duration_s=recording.now_s(),
+        ready_s=observed.ready_s,
+        memory_bytes=observed.memory_bytes,
+        memory_total_bytes=sum(observed.memory_bytes.values()),
+        versions=versions(),
+        machine=machine(),
+        run_dir=str(recording.directory),
+        repeat=repeat,
+    )
+    return Run(result=result, operations=operations, events=recording.events)
+
+
+def fault_records(events: Sequence[Event]) -> list[FaultRecord]:
+    """One record per occurrence, its injection joined with its undoing. Attested means both were seen."""
+    injected = {e.index: e for e in events if isinstance(e, FaultEvent) and e.action == "inject"}
+    undone = {e.index: e for e in events if isinstance(e, FaultEvent) and e.action == "undo"}
+    return [_fault_record(inject, undone.get(index)) for index, inject in sorted(injected.items())]
+
+
+def _fault_record(inject: FaultEvent, undo: FaultEvent | None) -> FaultRecord:
+    return FaultRecord(
+        index=inject.index,
+        fault=inject.fault,
+        target=inject.target,
+        nodes=inject.nodes,
+        processes=inject.processes,
+        injected_s=inject.at_s,
+        undone_s=undo.at_s if undo else None,
+        attested=inject.attested and (undo is None or undo.attested),
+        evidence=inject.evidence,
+        undo_evidence=undo.evidence if undo else {},
+        error=inject.error or (undo.error if undo else None),
+    )
+
+
+def _healed(observed: Observed, faults: Sequence[FaultRecord]) -> Claim:
+    """What every experiment claims without saying so."""
+    what = "when every fault is undone, the whole cluster is ready again" if faults else "the cluster stays ready"
+    return Claim(
+        expectation=what,
+        measured="ready" if observed.not_recovered is None else observed.not_recovered,
+        held=observed.not_recovered is None,
+    )
+
+
+def _nodes(observed: Observed) -> list[NodeRecord]:
+    return [
+        NodeRecord(name=node.name, role=node.role, address=node.address, components=node.components)
+        for node in observed.plan.nodes.values()
+    ]

@@ -1,0 +1,70 @@
+"""The run directory while a run goes on: what is observed is written as it becomes known.
+
+A run that is interrupted, or whose supervisor is killed, leaves its history behind: every event, and all
+operations but the last buffer of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+import trio
+
+from ha.history import Event, Operation
+
+__all__ = ["Listener", "Recording"]
+
+
+class Listener(Protocol):
+    """Told of everything as it is recorded; must not block."""
+
+    def operation(self, operation: Operation) -> None:
+        """An operation is over."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """Something happened."""
+        ...
+
+
+class Recording:
+    """Collects operations and events of one run, in memory and as JSON lines. Its clock starts at zero."""
+
+    def __init__(self, directory: Path, listener: Listener) -> None:
+        self.directory = directory
+        self.operations: list[Operation] = []
+        self.events: list[Event] = []
+        self._listener = listener
+        self._start = trio.current_time()
+        self._encoder = msgspec.json.Encoder()
+        self._history_file = (directory / "history.jsonl").open("wb")
+        self._events_file = (directory / "events.jsonl").open("wb")
+
+    def now_s(self) -> float:
+        """Seconds since the run began."""
+        return trio.current_time() - self._start
+
+    def operation(self, operation: Operation) -> None:
+        """Record a finished operation."""
+        self.operations.append(operation)
+        self._history_file.write(self._encoder.encode(operation) + b"\n")
+        self._listener.operation(operation)
+
+    def event(self, event: Event) -> None:
+        """Record an event; on file at once, since they are few and tell what a broken run was about."""
+        self.events.append(event)
+        self._events_file.write(self._encoder.encode(event) + b"\n")
+        self._events_file.flush()
+        self._listener.event(event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._history_file.close()
+        self._events_file.close()

@@ -1,0 +1,151 @@
+"""One run: bring a cluster up, put clients on it, break it, heal it, look at what is left, take it down.
+
+The phases are ``up``, ``load``, ``faults``, ``recovery``, ``check`` and ``down``. The cluster is gone when
+`execute` returns or raises, whatever happened. Judging what was recorded is `ha.experiment.judge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import trio
+
+from ha.chaos import Injector
+from ha.cluster import Cluster, NotReadyError, Observer, Plan, View, node_names, plan
+from ha.experiment.recording import Recording
+from ha.history import ComponentExit, Operation, PhaseEvent
+from ha.spec import Experiment, Scenario
+from ha.workload import Load
+from ha.world import Host, World
+
+__all__ = ["Observed", "OpenWorld", "execute"]
+
+_READY_LIMIT_S = 60.0
+
+
+class OpenWorld(Protocol):
+    """Opens a world with the given nodes; closing it leaves nothing running."""
+
+    def __call__(self, *, nodes: list[str], directory: Path, seed: int) -> AbstractAsyncContextManager[World]:
+        """Open it."""
+        ...
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a run is judged by, beside the recording."""
+
+    plan: Plan
+    ready_s: float
+    load_start_s: float
+    load_end_s: float
+    not_recovered: str | None
+    """What was missing when the healed cluster did not become ready again; None when it did."""
+    final_reads: list[Operation]
+    """A consistent read of every key after the cluster was healed; empty when it was not."""
+    memory_bytes: dict[str, int]
+
+
+async def execute(scenario: Scenario, *, open_world: OpenWorld, seed: int, recording: Recording) -> Observed:
+    """Run a scenario. Raises NotReadyError when the cluster did not come up."""
+    nodes = list(node_names(scenario.topology))
+    async with open_world(nodes=nodes, directory=recording.directory, seed=seed) as world:
+        addresses = {node: world.address(node) for node in nodes}
+        layout = plan(scenario.topology, addresses, cluster_token=f"ha-{seed}")
+        run = _Run(world, layout, scenario.experiment, recording)
+        observed = await run.run()
+        run.phase("down")
+    return observed
+
+
+class _Run:
+    def __init__(self, world: World, layout: Plan, experiment: Experiment, recording: Recording) -> None:
+        self._world = world
+        self._plan = layout
+        self._experiment = experiment
+        self._recording = recording
+        self._cluster = Cluster(world, layout)
+
+    async def run(self) -> Observed:
+        async with self._world.client("run") as host, self._watched(host):
+            ready_s, memory = await self._up(host)
+            async with self._world.client("load") as load_host:
+                load = Load(
+                    self._experiment.workloads,
+                    host=load_host,
+                    server=self._plan.endpoint,
+                    record=self._recording.operation,
+                    now_s=self._recording.now_s,
+                    timeout_s=self._plan.topology.timings.client_timeout,
+                )
+                self.phase("load")
+                await load.set_up()
+                start_s = self._recording.now_s()
+                await self._break(host, load)
+                end_s = self._recording.now_s()
+                not_recovered = await self._recover(host)
+                final_reads = await load.read_back() if not_recovered is None else []
+        return Observed(
+            plan=self._plan,
+            ready_s=ready_s,
+            load_start_s=start_s,
+            load_end_s=end_s,
+            not_recovered=not_recovered,
+            final_reads=final_reads,
+            memory_bytes=memory,
+        )
+
+    @asynccontextmanager
+    async def _watched(self, host: Host) -> AsyncIterator[None]:
+        """Init systems and observers, in the background."""
+        observer = Observer(host, self._plan, emit=self._recording.event, now_s=self._recording.now_s)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._cluster.supervise)
+            nursery.start_soon(self._record_exits)
+            nursery.start_soon(observer.run)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def _up(self, host: Host) -> tuple[float, dict[str, int]]:
+        self.phase("up")
+        await self._cluster.boot_all()
+        await self._cluster.wait_ready(host, timeout_s=_READY_LIMIT_S)
+        ready_s = self._recording.now_s()
+        return ready_s, await self._world.memory_bytes()
+
+    async def _break(self, host: Host, load: Load) -> None:
+        """The load runs for its time, under the schedule of faults."""
+        self.phase("faults")
+        injector = Injector(
+            self._cluster, View(host, self._plan), host.random, emit=self._recording.event, now_s=self._recording.now_s
+        )
+        async with load.running():
+            await injector.run(self._experiment.faults, load_s=self._experiment.duration_s)
+
+    async def _recover(self, host: Host) -> str | None:
+        self.phase("recovery")
+        try:
+            await self._cluster.wait_ready(host, timeout_s=_READY_LIMIT_S)
+        except NotReadyError as error:
+            return str(error)
+        return None
+
+    async def _record_exits(self) -> None:
+        async for node, exited in self._world.exits():
+            self._recording.event(
+                ComponentExit(
+                    at_s=self._recording.now_s(),
+                    node=node,
+                    process=exited.name,
+                    pid=exited.pid,
+                    code=exited.code,
+                    signal=exited.signal,
+                )
+            )
+
+    def phase(self, name: str) -> None:
+        """Enter a phase."""
+        self._recording.event(PhaseEvent(at_s=self._recording.now_s(), phase=name))

@@ -1,0 +1,80 @@
+"""A cluster that stays: up, kubectl, status, down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli.ha import ha, processes_of, wait_gone
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory):
+    """A home of our own, with a cluster that is up; none is left when we go."""
+    path = tmp_path_factory.mktemp("home")
+    done = ha("up", "stacked-3", "--json", home=path)
+    assert done.returncode == 0, done.stderr
+    yield path
+    ha("down", "--all", home=path)
+    assert wait_gone(path, within_s=2) == []
+
+
+def _state(home: Path) -> dict:
+    return json.loads((home / ".local/state/ha/stacked-3/cluster.json").read_text())
+
+
+def _kubectl(home: Path, *arguments: str) -> str:
+    if shutil.which("kubectl") is None:
+        if os.environ.get("CI"):
+            pytest.fail("kubectl is missing, and CI must test with it")
+        pytest.skip("kubectl is not installed")
+    command = ["kubectl", "--kubeconfig", _state(home)["kubeconfig"], *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_status_says_that_all_is_well(home: Path) -> None:
+    done = ha("status", "--json", home=home)
+    assert done.returncode == 0, done.stdout
+    (cluster,) = json.loads(done.stdout)["clusters"]
+    assert cluster["healthy"] is True
+    assert cluster["etcd_leader"] in {node["name"] for node in cluster["nodes"]}
+    assert [node["ready"] for node in cluster["nodes"] if node["role"] == "worker"] == ["True", "True"]
+
+
+def test_kubectl_sees_readiness_and_nodes(home: Path) -> None:
+    assert _kubectl(home, "get", "--raw", "/readyz") == "ok"
+    nodes = json.loads(_kubectl(home, "get", "nodes", "-o", "json"))["items"]
+    names = sorted(node["metadata"]["name"] for node in nodes)
+    assert names == ["control-plane-1", "control-plane-2", "control-plane-3", "worker-1", "worker-2"]
+
+
+def test_a_second_cluster_of_the_same_name_is_refused(home: Path) -> None:
+    done = ha("up", "stacked-3", home=home)
+    assert done.returncode == 1
+    assert "is up already" in done.stderr
+
+
+def test_an_unknown_cluster_is_refused_with_the_known_ones(home: Path) -> None:
+    done = ha("status", "nonesuch", home=home)
+    assert done.returncode == 2
+    assert "stacked-3" in done.stderr
+
+
+def test_the_cluster_dies_with_its_keeper(tmp_path: Path) -> None:
+    assert ha("up", "single-node", home=tmp_path).returncode == 0
+    state = json.loads((tmp_path / ".local/state/ha/single-node/cluster.json").read_text())
+    os.kill(state["pid"], signal.SIGKILL)
+    assert wait_gone(tmp_path, within_s=2) == []
+    assert ha("up", "single-node", home=tmp_path).returncode == 0
+    assert ha("down", home=tmp_path).returncode == 0
+    assert processes_of(tmp_path) == []
