@@ -30,7 +30,9 @@ __all__ = ["REQUEST_TIMEOUT_S", "Front"]
 
 REQUEST_TIMEOUT_S = 60
 _OTHER_PATHS = ("/healthz", "/livez", "/metrics", "/readyz")
-_OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_OPENAPI_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_OPENAPI_PROTOBUF_OLD = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+"""What old clients ask for; they cannot parse it as a media type themselves, so it is answered by the new name."""
 _EMPTY_OPENAPI = b"\n\x032.0\x12\x15\n\nKubernetes\x12\x07v1.32.0"
 """An OpenAPI v2 document without definitions, in protobuf: what kubectl 1.20 reads before it creates anything.
 Without schemas it skips client-side validation; the server validates."""
@@ -93,7 +95,8 @@ class Front:
             return self._health.answer(path, request.query)
         if path == "/metrics":
             return Response(200, render(self._samples()), "text/plain; version=0.0.4; charset=utf-8")
-        if path == "/openapi/v2" and _OPENAPI_PROTOBUF in request.headers.get("accept", ""):
+        accept = request.headers.get("accept", "")
+        if path == "/openapi/v2" and (_OPENAPI_PROTOBUF in accept or _OPENAPI_PROTOBUF_OLD in accept):
             return Response(200, _EMPTY_OPENAPI, _OPENAPI_PROTOBUF)
         document = self._documents.get(path) or self._documents.get(path.rstrip("/"))
         if document is None:
