@@ -139,12 +139,13 @@ class KubeClient:
         meta = obj["metadata"]
         namespace = namespace if namespace is not None else meta.get("namespace")
         name = meta["name"] if subresource else None
-        return await self._call("POST", kind.path(namespace, name, subresource), obj)
+        return await self._call("POST", kind.path(namespace, name, subresource), _typed(kind, obj))
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str | None = None) -> Object:
         """Replace an object. Its resourceVersion, when it carries one, is the precondition."""
         meta = obj["metadata"]
-        return await self._call("PUT", kind.path(meta.get("namespace"), meta["name"], subresource), obj)
+        path = kind.path(meta.get("namespace"), meta["name"], subresource)
+        return await self._call("PUT", path, _typed(kind, obj))
 
     async def patch(
         self,
@@ -252,6 +253,11 @@ class KubeClient:
             raise _error(answer.status, answer.body)
         decoded: Object = orjson.loads(answer.body)
         return decoded
+
+
+def _typed(kind: Kind, obj: Object) -> Object:
+    """The object with its type: items of lists come without, and subresources have one of their own."""
+    return {"apiVersion": kind.api_version, "kind": kind.kind, **obj}
 
 
 def _error(status: int, body: bytes) -> ApiError:

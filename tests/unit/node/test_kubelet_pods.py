@@ -185,9 +185,9 @@ async def test_restart_policy_ends_a_pod(
     autojump_clock: MockClock,
     cluster: Cluster,
     policy: str,
-    clean: bool,
+    clean: bool,  # noqa: FBT001  (a parameter of the test)
     phase: str,
-    starts: int,  # noqa: FBT001  (a parameter of the test)
+    starts: int,
 ) -> None:
     cluster.crash_after_s, cluster.exit_cleanly = 1.0, clean
     await cluster.boot("n1")

@@ -1,0 +1,1 @@
+"""One controller per module, found by `ha.controlplane.controller_manager.registry`."""
