@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random  # noqa: TID251  (for the annotation; every stream is given by a host)
+from typing import Literal
 
 import msgspec
 import trio
@@ -85,23 +86,25 @@ class Injector:
         try:
             victims = await resolve(fault.target, self._cluster.plan, self._view, self._random)
         except NoLeaderSeenError as error:
-            self._record(index, "inject", fault, [], {}, str(error))
+            self._record(self._now_s(), _Active(index, fault, []), "inject", {}, str(error))
             return None
         active = _Active(index, fault, victims)
         if not kind.instant:
             self._active.append(active)
+        at_s = self._now_s()
         evidence, failure = await self._on_each(kind.inject, victims)
-        self._record(index, "inject", fault, victims, evidence, failure or ("" if victims else "nobody matched"))
+        self._record(at_s, active, "inject", evidence, failure or ("" if victims else "nobody matched"))
         return None if kind.instant else active
 
     async def _undo(self, active: _Active) -> None:
         kind: FaultType = self._types[active.fault.fault]
+        at_s = self._now_s()
         with trio.CancelScope(shield=True), trio.move_on_after(_UNDO_LIMIT_S) as limit:
             self._active.remove(active)
-            evidence, error = await self._on_each(kind.undo, active.victims)
-            self._record(active.index, "undo", active.fault, active.victims, evidence, error)
+            evidence, failure = await self._on_each(kind.undo, active.victims)
+            self._record(at_s, active, "undo", evidence, failure)
         if limit.cancelled_caught:
-            self._record(active.index, "undo", active.fault, active.victims, {}, f"took over {_UNDO_LIMIT_S:g} s")
+            self._record(at_s, active, "undo", {}, f"took over {_UNDO_LIMIT_S:g} s")
 
     async def _undo_all(self) -> None:
         for active in reversed(self._active.copy()):
@@ -126,17 +129,18 @@ class Injector:
         return dict(sorted(evidence.items())), "; ".join(sorted(errors))
 
     def _record(
-        self, index: int, action: str, fault: Fault, victims: Sequence[Victim], evidence: Evidence, error: str
+        self, at_s: float, active: _Active, action: Literal["inject", "undo"], evidence: Evidence, error: str
     ) -> None:
+        """`at_s`: when the action began. What follows from it may be seen before its evidence is complete."""
         self._emit(
             FaultEvent(
-                at_s=self._now_s(),
-                index=index,
-                action="inject" if action == "inject" else "undo",
-                fault=fault.fault,
-                target=describe(fault.target),
-                nodes=sorted({victim.node for victim in victims}),
-                processes=[str(victim) for victim in victims if victim.process is not None],
+                at_s=at_s,
+                index=active.index,
+                action=action,
+                fault=active.fault.fault,
+                target=describe(active.fault.target),
+                nodes=sorted({victim.node for victim in active.victims}),
+                processes=[str(victim) for victim in active.victims if victim.process is not None],
                 attested=not error,
                 evidence=dict(evidence),
                 error=error or None,

@@ -87,7 +87,8 @@ def judge(
         run_dir=str(recording.directory),
         repeat=repeat,
     )
-    return Run(result=result, operations=operations, events=recording.events)
+    events = sorted(recording.events, key=lambda event: event.at_s)
+    return Run(result=result, operations=operations, events=events)
 
 
 def fault_records(events: Sequence[Event]) -> list[FaultRecord]:

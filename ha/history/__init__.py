@@ -66,7 +66,9 @@ class PhaseEvent(_Event, frozen=True, tag="phase"):
 
 
 class FaultEvent(_Event, frozen=True, tag="fault"):
-    """A fault was injected or undone. `index` numbers the occurrences of a run; inject and undo share it."""
+    """A fault was injected or undone, beginning at `at_s`. It is recorded once its effect was attested, so what
+    followed from it may stand before it in a file. `index` numbers the occurrences of a run; inject and undo share it.
+    """
 
     index: int
     action: Literal["inject", "undo"]

@@ -46,7 +46,7 @@ def load(directory: Path) -> Run:
     return Run(
         result=result,
         operations=_lines(directory / HISTORY, msgspec.json.Decoder(Operation)),
-        events=_lines(directory / EVENTS, msgspec.json.Decoder(Event)),
+        events=sorted(_lines(directory / EVENTS, msgspec.json.Decoder(Event)), key=lambda event: event.at_s),
     )
 
 

@@ -212,8 +212,8 @@ def _fault(fault: FaultRecord, *, fold: bool) -> Markup:
     facts = [("injected at", words.seconds(fault.injected_s)), ("undone at", undone), ("nodes", ", ".join(fault.nodes))]
     if fault.processes:
         facts.append(("processes", ", ".join(fault.processes)))
-    facts += words.evidence_lines(fault.evidence, "evidence · ")
-    facts += words.evidence_lines(fault.undo_evidence, "undone · ")
+    facts += [(f"evidence, {victim}", words.evidence_text({"": shown})) for victim, shown in fault.evidence.items()]
+    facts += [(f"undone, {victim}", words.evidence_text({"": shown})) for victim, shown in fault.undo_evidence.items()]
     if fault.error:
         facts.append(("error", fault.error))
     heading = [words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=_SIGN_CLASSES[sign])]

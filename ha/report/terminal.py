@@ -115,7 +115,7 @@ def _faults(result: Result) -> Table | None:
         return None
     table = _table("", "fault", "from", "to", "evidence")
     for fault in result.faults:
-        evidence = "; ".join(f"{name}: {value}" for name, value in words.evidence_lines(fault.evidence))
+        evidence = words.evidence_text(fault.evidence)
         table.add_row(
             _mark("✓" if fault.attested else "?"),
             Text(words.fault_title(fault)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ha.history.result import FaultRecord, Result, Verdict
 
 __all__ = [
@@ -9,7 +11,7 @@ __all__ = [
     "VERDICT_WORDS",
     "bytes_text",
     "count",
-    "evidence_lines",
+    "evidence_text",
     "fault_title",
     "held",
     "judgements",
@@ -112,15 +114,20 @@ def fault_title(fault: FaultRecord) -> str:
     return f"{fault.fault} {fault.target} → {hit}" if hit and hit != fault.target else f"{fault.fault} {fault.target}"
 
 
-def evidence_lines(evidence: dict[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested evidence as flat pairs of a dotted name and a text."""
-    lines: list[tuple[str, str]] = []
-    for key, value in evidence.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            lines += evidence_lines({str(k): v for k, v in value.items()}, f"{name} · ")
-        elif isinstance(value, list | tuple):
-            lines.append((name, ", ".join(str(item) for item in value) or "none"))
-        else:
-            lines.append((name, str(value)))
-    return lines
+def evidence_text(evidence: Mapping[str, object]) -> str:
+    """Evidence in one line: ``signal SIGKILL; exited: etcd 4713, kubelet 4711``. Victims come one after another."""
+    return "; ".join(
+        f"{key}: {_phrase(value)}" if _many(value) else f"{key} {value}" for key, value in evidence.items()
+    )
+
+
+def _phrase(value: object) -> str:
+    if not isinstance(value, dict):
+        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if any(map(_many, value.values())):
+        return evidence_text(value)
+    return ", ".join(f"{key} {item}" for key, item in value.items())
+
+
+def _many(value: object) -> bool:
+    return isinstance(value, dict | list | tuple)

@@ -20,6 +20,7 @@ class SmallWorld:
     def __init__(self, nodes: list[str], extra: dict[str, list[str]] | None = None) -> None:
         self.tables: dict[str, dict[str, ProcessInfo]] = {node: {} for node in nodes}
         self.extra = extra or {}
+        self.latency_s = 0.0
         self.deaf: set[str] = set()
         self.paused: set[tuple[str, str]] = set()
         self.log: list[str] = []
@@ -50,7 +51,7 @@ class SmallWorld:
             yield item
 
     async def signal(self, node: str, signal: Signal, *, process: str | None = None) -> Evidence:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.latency_s)
         self.log.append(f"{signal} {node}" + (f"/{process}" if process else ""))
         if node in self.deaf:
             raise NotAttestedError(f"{node} did not react")

@@ -93,6 +93,14 @@ async def test_what_is_still_in_force_at_the_end_is_undone_in_reverse(autojump_c
     assert not bench.world.paused
 
 
+async def test_a_fault_is_dated_from_when_it_began(autojump_clock: trio.abc.Clock) -> None:
+    """Dated from its attestation, an election that is over by then would precede it, and go unmeasured."""
+    bench = Bench()
+    bench.world.latency_s = 0.5
+    await bench.run(fault("pause", "worker-1", at_s=1), load_s=5)
+    assert [event.at_s for event in bench.events] == [pytest.approx(1, abs=0.01), pytest.approx(5, abs=0.01)]
+
+
 async def test_cancellation_undoes_too(autojump_clock: trio.abc.Clock) -> None:
     bench = Bench()
     with trio.move_on_after(3) as scope:

@@ -233,9 +233,11 @@ def _fault(node: str) -> FaultRecord:
         undone_s=BOOT_S,
         attested=True,
         evidence={
-            "signal": "SIGKILL",
-            "exited": {"etcd": 4713, "kube-apiserver": 4714, "kubelet": 4711},
-            "processes left": [],
+            node: {
+                "signal": "SIGKILL",
+                "process group": 4711,
+                "exited": {"etcd": 4713, "kube-apiserver": 4714, "kubelet": 4711},
+            }
         },
-        undo_evidence={"booted": {"kubelet": 5120}},
+        undo_evidence={node: {"booted": {"kubelet": 5120}}},
     )

@@ -22,7 +22,7 @@ def printed(result: Result, width: int = 100) -> str:
 
 
 def test_terminal_says_everything_that_the_verdict_rests_on() -> None:
-    text = printed(RESULT, width=140)
+    text = printed(RESULT, width=200)
     for expected in [
         "✓ Passed  kill-etcd-leader on stacked-3",
         "Unavailability of write, longest: at most 5 s",
@@ -31,7 +31,7 @@ def test_terminal_says_everything_that_the_verdict_rests_on() -> None:
         "Raft elects a leader",
         "312 ms",
         "kill etcd-leader → control-plane-2",
-        "exited · etcd: 4713",
+        "signal SIGKILL; process group 4711; exited: etcd 4713, kube-apiserver 4714, kubelet 4711",
         "2.21 s, 193 MiB in all (PSS)",
         "/report.html",
         RESULT.repeat,
