@@ -24,7 +24,6 @@ __all__ = [
     "conflict",
     "expired",
     "forbidden",
-    "gone",
     "internal_error",
     "invalid",
     "method_not_allowed",
@@ -79,11 +78,6 @@ class Cause:
     def duplicate(cls, field: str, value: object) -> Cause:
         """A value that must be unique and is not."""
         return cls(field, "FieldValueDuplicate", f"Duplicate value: {_go(value)}")
-
-    @classmethod
-    def type_invalid(cls, field: str, value: object, detail: str) -> Cause:
-        """A value of the wrong type."""
-        return cls(field, "FieldValueTypeInvalid", f"Invalid value: {_go(value)}: {detail}")
 
 
 def _go(value: object) -> str:
@@ -153,7 +147,7 @@ class ApiError(Exception):
         return cls(status, "Unknown", str(body))
 
 
-_EMPTY_DETAILS = frozenset({404, 405, 406, 415, 422})
+_EMPTY_DETAILS = frozenset({404, 405, 406, 415, 422, 504})
 """Upstream fills `details` of these with nothing and still sends it."""
 
 
@@ -220,11 +214,6 @@ def expired(message: str) -> ApiError:
     return ApiError(410, "Expired", message)
 
 
-def gone(message: str) -> ApiError:
-    """410 with reason Gone."""
-    return ApiError(410, "Gone", message)
-
-
 def request_entity_too_large(message: str) -> ApiError:
     """413: the store takes no object of that size."""
     return ApiError(413, "RequestEntityTooLarge", message)
@@ -268,7 +257,7 @@ def service_unavailable(message: str) -> ApiError:
 
 def store_timeout(message: str) -> ApiError:
     """504: the store did not answer in time; a write may have been applied."""
-    return ApiError(504, "Timeout", f"Timeout: {message}", {"retryAfterSeconds": 0})
+    return ApiError(504, "Timeout", f"Timeout: {message}")
 
 
 def resource_version_too_large(asked: int, current: int) -> ApiError:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -25,7 +26,7 @@ from ha.controlplane.apiserver.cache import Entry, Feed
 from ha.controlplane.apiserver.leasing import LeasePool
 from ha.controlplane.apiserver.resource import Resource
 from ha.controlplane.apiserver.shape import check_shape, prune
-from ha.controlplane.apiserver.store import Check, Commit, Store, Stored, Write
+from ha.controlplane.apiserver.store import Check, Store, Stored, Write
 from ha.controlplane.apiserver.validation import check_metadata, check_metadata_update
 from ha.kube import errors
 from ha.kube.errors import ApiError, Cause
@@ -56,6 +57,20 @@ class Outcome(msgspec.Struct, frozen=True):
     uid: str
     deleted: bool = False
     created: bool = False
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """A decided update: the new stored form and the transaction. No writes: nothing changes."""
+
+    raw: bytes
+    uid: str
+    writes: list[Write] = []
+    checks: list[Check] = []
+    gone: bool = False
+
+    def outcome(self, revision: int) -> Outcome:
+        """What is left behind when the object is at `revision`."""
+        return Outcome(self.raw, revision, self.uid, deleted=self.gone)
 
 
 class Registry:
@@ -125,17 +140,10 @@ class Registry:
                 return Outcome(raw, commit.revision, meta["uid"], created=True)
             if key in commit.current:
                 return None
-            self._refuse_chosen_claims(resource, obj, commit)
+            chosen = [c for c in resource.claims(obj) if c in commit.current]
+            if chosen:
+                raise errors.invalid(resource.kind, meta["name"], [resource.taken(c) for c in chosen])
         raise errors.internal_error(f"failed to allocate a value for {resource.kind.plural}: range is full")
-
-    def _refuse_chosen_claims(self, resource: Resource, obj: Object, commit: Commit) -> None:
-        """A value that is taken is the client's problem if the client chose it."""
-        taken = [c for c in resource.claims(obj) if c in commit.current]
-        if taken:
-            value = taken[0].rpartition("/")[2]
-            why = f"failed to allocate {value}: provided value is already allocated"
-            cause = Cause.invalid("spec.clusterIPs" if "." in value else "spec.ports", value, why)
-            raise errors.invalid(resource.kind, obj["metadata"]["name"], [cause])
 
     async def update(
         self,
@@ -152,53 +160,64 @@ class Registry:
         A resourceVersion in the transformed object must be the current one.
         """
         key = resource.kind.key(namespace, name)
-        current, guessed = await self.find(resource, key)
+        current, guessed = (await self.store.get(key), False) if dry_run else await self.find(resource, key)
+        allocations = 0
         while True:
-            try:
-                if current is None:
-                    raise errors.not_found(resource.kind, name)
-                raw, gone, writes, checks = await self._change(resource, current, transform, part)
-            except ApiError:
-                if not guessed:
-                    raise
-                current, guessed = await self.store.get(key), False
-                continue
-            if writes == []:
-                if not guessed:
-                    return self._outcome(resource, raw, current.revision, gone=False)
-                current, guessed = await self.store.get(key), False
-                continue
-            if dry_run:
-                return self._outcome(resource, raw, current.revision, gone=gone)
-            commit = await self.store.commit(checks, writes)
+            current, change = await self._decide(resource, key, current, transform, part, guessed=guessed)
+            if dry_run or not change.writes:
+                return change.outcome(current.revision)
+            commit = await self.store.commit(change.checks, change.writes)
             if commit.done:
-                return self._outcome(resource, raw, commit.revision, gone=gone)
+                return change.outcome(commit.revision)
             newer = commit.current.get(key)
             if newer is not None and newer.revision == current.revision:
-                self._refuse_chosen_claims(resource, resource.codec.decode(raw, current.revision), commit)
+                allocations += 1
+                if allocations == _ALLOCATE_ATTEMPTS:
+                    taken = [resource.taken(c) for c in commit.current if c != key]
+                    raise errors.invalid(resource.kind, name, taken)
             current, guessed = newer, False
 
-    async def _change(
-        self, resource: Resource, current: Stored, transform: Transform, part: Part
-    ) -> tuple[bytes, bool, list[Write], list[Check]]:
-        """The new stored form, whether the object goes with it, and the transaction. No writes: nothing changes."""
+    async def _decide(
+        self,
+        resource: Resource,
+        key: str,
+        current: Stored | None,
+        transform: Transform,
+        part: Part,
+        *,
+        guessed: bool,
+    ) -> tuple[Stored, _Change]:
+        """What to write, and on the basis of which state. A guess that leads to no write is asked of the store."""
+        if guessed:
+            assert current is not None, "a guess is an object in the cache"
+            with suppress(ApiError):  # what is wrong with the guess need not be wrong with the object
+                change = await self._change(resource, current, transform, part)
+                if change.writes:
+                    return current, change
+            current = await self.store.get(key)
+        if current is None:
+            raise errors.not_found(resource.kind, key.rpartition("/")[2])
+        return current, await self._change(resource, current, transform, part)
+
+    async def _change(self, resource: Resource, current: Stored, transform: Transform, part: Part) -> _Change:
         codec = resource.codec
         before = codec.canonical(current.value)
         old = codec.decode(before, current.revision)
         new = transform(codec.decode(before, current.revision))
         self._admit_update(resource, new, old, part)
+        raw, uid = codec.encode(new), old["metadata"]["uid"]
         claims_before, claims_after = resource.claims(old), resource.claims(new)
-        raw = codec.encode(new)
         checks = [Check(current.key, current.revision)]
         if _released(resource, new, old):
-            return raw, True, [Write(current.key, None), *(Write(c, None) for c in claims_before)], checks
+            writes = [Write(current.key, None), *(Write(c, None) for c in claims_before)]
+            return _Change(raw, uid, writes, checks, gone=True)
         if raw == before or orjson.loads(raw) == orjson.loads(before):
-            return before, False, [], checks
+            return _Change(before, uid)
         taken = [c for c in claims_after if c not in claims_before]
         writes = [Write(current.key, raw, await self._lease(resource))]
         writes += [Write(c, current.key.encode()) for c in taken]
         writes += [Write(c, None) for c in claims_before if c not in claims_after]
-        return raw, False, writes, checks + [Check(c, 0) for c in taken]
+        return _Change(raw, uid, writes, checks + [Check(c, 0) for c in taken])
 
     def _admit_update(self, resource: Resource, new: Object, old: Object, part: Part) -> None:
         """Check preconditions, carry over what is not the client's, fill in, validate."""
@@ -293,10 +312,6 @@ class Registry:
     def _require_valid(self, resource: Resource, obj: Object, causes: list[Cause]) -> None:
         if causes:
             raise errors.invalid(resource.kind, obj["metadata"].get("name", ""), causes)
-
-    def _outcome(self, resource: Resource, raw: bytes, revision: int, *, gone: bool) -> Outcome:
-        uid = resource.codec.decode(raw, revision)["metadata"]["uid"]
-        return Outcome(raw, revision, uid, deleted=gone)
 
 
 def _new_uid(random: Random) -> str:

@@ -17,7 +17,7 @@ from ha.controlplane.apiserver.shape import Shape
 from ha.kube.errors import Cause
 from ha.kube.kinds import Kind, Object
 
-__all__ = ["Fields", "NameRule", "Resource", "Scale"]
+__all__ = ["Fields", "NameRule", "Resource"]
 
 NameRule: TypeAlias = Literal["subdomain", "label", "label-1035", "path-segment"]
 Fields: TypeAlias = dict[str, str]
@@ -51,11 +51,8 @@ def _no_claims(_obj: Object) -> list[str]:
     return []
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """That the kind has a ``scale`` subresource: ``spec.replicas``, ``status.replicas``, ``spec.selector``."""
-
-    replicas_default: int = 1
+def _is_taken(claim: str) -> Cause:
+    return Cause.duplicate("spec", claim)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +82,8 @@ class Resource:
     """Choose values that no other object may have; tried again when they turn out to be taken."""
     claims: Callable[[Object], list[str]] = _no_claims
     """Storage keys that exist exactly as long as the object holds the value that they stand for."""
+    taken: Callable[[str], Cause] = _is_taken
+    """What is wrong with an object that was to have the value that a claim of another object stands for."""
 
     generation: bool = False
     """Count changes of the desired state in ``metadata.generation``."""
@@ -101,7 +100,8 @@ class Resource:
     """Whether a delete answers with the object instead of a Status."""
     ttl_s: int = 0
     """Seconds after which an object expires; 0: never."""
-    scale: Scale | None = None
+    scale: bool = False
+    """Whether it has ``spec.replicas``, ``status.replicas`` and ``spec.selector`` for a ``Scale`` to show."""
 
     @property
     def has_status(self) -> bool:

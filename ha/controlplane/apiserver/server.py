@@ -36,7 +36,7 @@ _OPENAPI_PROTOBUF_OLD = "application/com.github.proto-openapi.spec.v2@v1.0+proto
 _EMPTY_OPENAPI = b"\n\x032.0\x12\x15\n\nKubernetes\x12\x07v1.32.0"
 """An OpenAPI v2 document without definitions, in protobuf: what kubectl 1.20 reads before it creates anything.
 Without schemas it skips client-side validation; the server validates."""
-_READS = {"GET": "LIST", "DELETE": "DELETECOLLECTION"}
+_OF_COLLECTIONS = {"GET": "LIST", "DELETE": "DELETECOLLECTION"}
 
 
 class Front:
@@ -109,6 +109,7 @@ class Front:
         yield from self._metrics.lines()
         yield f'apiserver_longrunning_requests{{verb="WATCH"}} {self._watches.open}'
         yield f"apiserver_watch_cache_resource_version {self._feed.revision}"
+        yield f"apiserver_watch_cache_following {int(self._feed.following)}"
         yield f"apiserver_watch_cache_restarts_total {self._feed.restarts}"
         for kind, cache in self._feed.caches.items():
             yield f'apiserver_storage_objects{{resource="{kind.qualified_plural}"}} {cache.size}'
@@ -119,9 +120,8 @@ class Front:
 
 def _verb(request: Request, route: Route) -> str:
     """The verb as upstream counts it: reads of a collection are LIST or WATCH."""
-    method = "GET" if request.method == "HEAD" else request.method
-    if route.name is not None or route.subresource:
-        return method
-    if method == "GET" and "watch" in request.target and flag(request.query, "watch"):
+    if route.name is not None:
+        return request.method
+    if request.method == "GET" and "watch" in request.target and flag(request.query, "watch"):
         return "WATCH"
-    return _READS.get(method, method)
+    return _OF_COLLECTIONS.get(request.method, request.method)

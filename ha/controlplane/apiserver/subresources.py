@@ -99,7 +99,7 @@ def scaling(resource: Resource, name: str, wanted: Transform) -> Transform:
         if replicas < 0:
             cause = Cause.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
             raise errors.invalid(SCALE, name, [cause])
-        assert resource.scale is not None, f"{resource.kind.kind} has no scale"
+        assert resource.scale, f"{resource.kind.kind} has no scale"
         obj["spec"]["replicas"] = replicas
         for field in ("uid", "resourceVersion"):
             if value := (scale.get("metadata") or {}).get(field):

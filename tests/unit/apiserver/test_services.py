@@ -32,7 +32,10 @@ async def test_a_service_is_given_an_address_of_the_range(api: Api, autojump_clo
 async def test_an_address_is_held_until_its_service_goes(api: Api, autojump_clock: MockClock) -> None:
     await api.post(SERVICES, service("web", clusterIP="10.96.0.10"))
     refused = await api.post(SERVICES, service("other", clusterIP="10.96.0.10"), expect=422)
-    assert "provided value is already allocated" in refused["message"]
+    assert refused["message"] == (
+        'Service "other" is invalid: spec.clusterIPs: Invalid value: []string{"10.96.0.10"}: failed to allocate IP '
+        "10.96.0.10: provided IP is already allocated"
+    )
     await api.get(f"{SERVICES}/other", expect=404)
     await api.delete(f"{SERVICES}/web")
     await api.post(SERVICES, service("other", clusterIP="10.96.0.10"))
@@ -81,6 +84,18 @@ async def test_the_address_stays_when_an_update_leaves_it_out_and_cannot_change(
     assert updated["spec"]["clusterIP"] == made["spec"]["clusterIP"]
     refused = await api.put(f"{SERVICES}/web", service("web", clusterIP="10.96.0.9"), expect=422)
     assert "may not change once set" in refused["message"]
+
+
+async def test_a_service_that_becomes_internal_is_given_an_address(api: Api, autojump_clock: MockClock) -> None:
+    external = {"metadata": {"name": "a"}, "spec": {"type": "ExternalName", "externalName": "example.com"}}
+    await api.post(SERVICES, external)
+    updated = await api.put(f"{SERVICES}/a", service("a"))
+    assert await claims(api) == sorted(["10.96.0.1", updated["spec"]["clusterIP"]])
+    await api.post(SERVICES, service("b", clusterIP="10.96.0.77"))
+    await api.put(f"{SERVICES}/a", external)
+    refused = await api.put(f"{SERVICES}/a", service("a", clusterIP="10.96.0.77"), expect=422)
+    assert "provided IP is already allocated" in refused["message"]
+    assert await claims(api) == ["10.96.0.1", "10.96.0.77"]
 
 
 async def test_headless_and_external_services_hold_no_address(api: Api, autojump_clock: MockClock) -> None:

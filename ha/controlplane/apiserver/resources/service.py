@@ -70,6 +70,7 @@ def services(cidr: str, random: Random) -> Resource:
         strict_fields=True,
         allocate=allocate,
         claims=_claims,
+        taken=_taken,
         create_on_update=True,
         returns_deleted=True,
     )
@@ -88,6 +89,14 @@ def _claims(service: Object) -> list[str]:
     keys = [IP_CLAIMS + ip] if ip and ip != "None" and spec.get("type") != "ExternalName" else []
     ports = {p["nodePort"] for p in spec.get("ports") or [] if p.get("nodePort")}
     return keys + [f"{PORT_CLAIMS}{port}" for port in sorted(ports)]
+
+
+def _taken(claim: str) -> Cause:
+    value = claim.rpartition("/")[2]
+    if claim.startswith(PORT_CLAIMS):
+        return Cause.invalid("spec.ports[0].nodePort", int(value), "provided port is already allocated")
+    why = f"failed to allocate IP {value}: provided IP is already allocated"
+    return Cause.invalid_text("spec.clusterIPs", f'[]string{{"{value}"}}', why)
 
 
 def _prepare(service: Object) -> None:

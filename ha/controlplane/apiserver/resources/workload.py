@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ha.controlplane.apiserver.resource import Fields, Resource, Scale
+from ha.controlplane.apiserver.resource import Fields, Resource
 from ha.controlplane.apiserver.resources.pod_spec import POD_SPEC, check_pod_spec, default_pod_spec
 from ha.controlplane.apiserver.shape import ANY, BOOL, INT, META, STRING, STRING_MAP, Shape
 from ha.controlplane.apiserver.validation import label_faults
@@ -45,7 +45,7 @@ def deployments() -> Resource:
         validate=_validate_deployment,
         validate_update=_selector_unchanged,
         generation=True,
-        scale=Scale(),
+        scale=True,
     )
 
 
@@ -61,7 +61,7 @@ def replica_sets() -> Resource:
         fields=_replica_set_fields,
         field_names=frozenset({"status.replicas"}),
         generation=True,
-        scale=Scale(),
+        scale=True,
     )
 
 
