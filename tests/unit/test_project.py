@@ -1,0 +1,67 @@
+"""Rules of the project that no other tool checks."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def _name(requirement: str) -> str:
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match is not None, requirement
+    return match.group().lower().replace("_", "-").replace(".", "-")
+
+
+def _closure(roots: list[str]) -> set[str]:
+    """Names of the roots and of everything that they need here, transitively."""
+    found: set[str] = set()
+    todo = [_name(root) for root in roots]
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        try:
+            requirements = distribution(name).requires or []
+        except PackageNotFoundError:
+            continue  # not needed on this platform
+        found.add(name)
+        todo += [_name(requirement) for requirement in requirements if "extra ==" not in requirement]
+    return found
+
+
+def test_every_direct_and_transitive_version_is_pinned() -> None:
+    roots = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
+    pinned = {_name(pin): pin for pin in PROJECT["tool"]["uv"]["constraint-dependencies"]}
+    assert all("==" in pin for pin in pinned.values())
+    assert _closure(roots) - set(pinned) == set()
+
+
+def test_what_runs_is_what_is_pinned() -> None:
+    for pin in PROJECT["tool"]["uv"]["constraint-dependencies"]:
+        name, _, version = pin.partition("==")
+        try:
+            assert distribution(name).version == version, name
+        except PackageNotFoundError:
+            continue  # not needed on this platform
+
+
+def test_every_runtime_dependency_is_justified() -> None:
+    architecture = (ROOT / "ARCHITECTURE.md").read_text()
+    table = architecture.partition("## Dependencies")[2]
+    for requirement in PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]:
+        assert _name(requirement) in table, requirement
+
+
+def test_files_and_functions_stay_readable() -> None:
+    """No file over 500 lines (vendored code is not ours to shorten)."""
+    long = [
+        f"{path.relative_to(ROOT)}: {lines}"
+        for path in sorted((ROOT / "ha").rglob("*.py"))
+        if (lines := len(path.read_text().splitlines())) > 500
+    ]
+    assert long == []
