@@ -26,7 +26,7 @@ from ha.history import Operation
 __all__ = ["BUDGET", "Linearizability", "check"]
 
 BUDGET = 100_000
-"""Configurations that the search of one key (and of all together) may visit: some seconds."""
+"""Configurations that the search may visit, over all keys one by one and once more together: some seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,26 @@ Events carry the time of observation, so a phase may end a poll late and never e
 |---|---|---|
 | load_balancer_detection | API servers that the load balancer held for up | the last of them ejected |
 | raft_election | the etcd member that led | a reachable member naming a leader in a higher term |
-| first_write | anything | the answer of the first write invoked after it that succeeds |
+| first_write | anything | the first successful write after the outage that it caused, if any |
 | controller_manager_takeover, scheduler_takeover | the holder of the Lease | another holder |
 | node_not_ready | Nodes that were Ready | the last of them not Ready |
 | pods_running_elsewhere | nodes with ready Pods of a controller | as many more ready Pods of it elsewhere |
 
 A fault hits a component when it names that process, or names none (the whole node).
+
+A fault is dated from when its injection began, and takes effect up to a second later. Writes that succeed in
+between say nothing, hence *after the outage*: the unavailability of writes (`ha.check.availability`) that
+overlaps that second. When there is none, the first write invoked since and successful counts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from ha.check.availability import unavailability
 from ha.check.summary import group_of
 from ha.history import (
     BackendChange,
@@ -36,9 +41,12 @@ from ha.history import (
     Operation,
     PodChange,
 )
-from ha.history.result import PHASES, NodeRecord, Recovery
+from ha.history.result import PHASES, NodeRecord, Recovery, Window
 
 __all__ = ["recoveries", "worst"]
+
+_EFFECT_S = 1.0
+"""How long a world may take to attest a fault."""
 
 _BOUND_TO_NODE = ("DaemonSet/", "Node/")
 """Owners whose Pods are not replaced elsewhere."""
@@ -49,12 +57,15 @@ def recoveries(events: Sequence[Event], operations: Sequence[Operation], nodes: 
     ordered = sorted(events, key=lambda event: event.at_s)
     injected = [event for event in ordered if isinstance(event, FaultEvent) and event.action == "inject"]
     writes = [o for o in operations if group_of(o) == "write"]
+    outages = _outages(writes)
     return [
-        _recover(_Case(fault, _until(fault, injected), ordered, nodes), writes) for fault in injected if fault.nodes
+        _recover(_Case(fault, _until(fault, injected), ordered, nodes), writes, outages)
+        for fault in injected
+        if fault.nodes
     ]
 
 
-def worst(measured: Iterable[Recovery]) -> dict[str, float | None]:
+def worst(measured: Sequence[Recovery]) -> dict[str, float | None]:
     """The longest of each phase over all faults; None where it never applied, or never ended."""
     longest: dict[str, float | None] = {}
     for phase in PHASES:
@@ -98,11 +109,11 @@ def _until(fault: FaultEvent, injected: Sequence[FaultEvent]) -> float:
     return min(again, default=inf)
 
 
-def _recover(case: _Case, writes: Sequence[Operation]) -> Recovery:
+def _recover(case: _Case, writes: Sequence[Operation], outages: Sequence[Window]) -> Recovery:
     measures: dict[str, Callable[[], float | None]] = {
         "load_balancer_detection": lambda: _load_balancer_detection(case),
         "raft_election": lambda: _raft_election(case),
-        "first_write": lambda: _first_write(case, writes),
+        "first_write": lambda: _first_write(case, writes, outages),
         "controller_manager_takeover": lambda: _takeover(case, "kube-controller-manager"),
         "scheduler_takeover": lambda: _takeover(case, "kube-scheduler"),
         "node_not_ready": lambda: _node_not_ready(case),
@@ -172,13 +183,29 @@ def _raft_election(case: _Case) -> float | None:
     raise _NotReachedError
 
 
-def _first_write(case: _Case, writes: Sequence[Operation]) -> float | None:
+def _outages(writes: Sequence[Operation]) -> Sequence[Window]:
+    """All unavailability of writes, from the first one asked to the last answer."""
+    if not writes:
+        return []
+    start_s = min(write.invoked_s for write in writes)
+    end_s = max(write.invoked_s if write.completed_s is None else write.completed_s for write in writes)
+    found = unavailability(writes, start_s, end_s).get("write")
+    return found.windows if found else []
+
+
+def _first_write(case: _Case, writes: Sequence[Operation], outages: Sequence[Window]) -> float | None:
     if not writes:
         return None
+    begun_s = case.fault.at_s
+    caused = [outage.end_s for outage in outages if begun_s < outage.end_s and outage.start_s <= begun_s + _EFFECT_S]
+    over_s = max(caused, default=begun_s)
     answered = [
-        o.completed_s
-        for o in writes
-        if o.outcome == "ok" and o.completed_s is not None and case.fault.at_s <= o.invoked_s < case.until_s
+        write.completed_s
+        for write in writes
+        if write.outcome == "ok"
+        and write.completed_s is not None
+        and (write.completed_s >= over_s if caused else write.invoked_s >= begun_s)
+        and write.completed_s < case.until_s
     ]
     if not answered:
         raise _NotReachedError

@@ -44,7 +44,10 @@ class Settled:
 
 
 def settle(order: Order, *, budget: int) -> Settled:
-    """Search what `order` left undecided. Raises Conviction."""
+    """Search what `order` left undecided. Raises Conviction.
+
+    Every key gets an equal share of the budget, so that a hopeless one does not hide another's violation.
+    """
     undecided = order.undecided()
     if not undecided:
         return Settled(True, 0)
@@ -52,7 +55,7 @@ def settle(order: Order, *, budget: int) -> Settled:
     visited = 0
     unknown = []
     for key in undecided:
-        found = _search(order, [key], budget)
+        found = _search(order, [key], max(1, budget // len(undecided)))
         visited += found.visited
         unknown += [key] if found.verdict is None else []
     if unknown:

@@ -110,6 +110,18 @@ def test_component_fault_concerns_that_component_only():
     assert recovery.not_reached == []
 
 
+def test_write_that_still_succeeds_before_the_fault_takes_effect_is_no_recovery():
+    steady = [op("write", "a", i / 100, i / 100 + 0.005) for i in range(1003)]
+    outage = [op("write", "a", 10.03, 11.03, "info"), op("write", "a", 11.1, 12.5)]
+    assert one([inject(10, W1)], steady + outage).phases_s["first_write"] == pytest.approx(2.5)
+    assert one([inject(10, W1)], steady + outage[:1]).not_reached == ["first_write"]
+
+
+def test_fault_that_stops_no_write_is_over_with_the_next_one():
+    steady = [op("write", "a", i / 100, i / 100 + 0.005) for i in range(1500)]
+    assert one([inject(9.999, W1)], steady).phases_s["first_write"] == pytest.approx(0.006)
+
+
 def test_first_write_is_one_that_was_invoked_after_the_injection():
     operations = [
         op("write", "a", 9.9, 10.1),
