@@ -48,6 +48,7 @@ from pysyncobj import SyncObjConf
 from ha.raft.binding import CANDIDATE, LEADER, REGULAR, Peer, StockRaft
 from ha.raft.journal import Journal, Snapshot
 from ha.raft.messages import (
+    NO_ANSWER,
     Append,
     Appended,
     Entry,
@@ -72,7 +73,7 @@ __all__ = ["Machine", "RaftCore", "Timing"]
 BATCH_BYTES = 1 << 20
 COMPACT_BYTES = 64 << 20
 EAGER_FOR_S = 1.0
-EAGER_FIRST_S = (0.002, 0.04)
+EAGER_FIRST_S = (0.005, 0.05)
 EAGER_RETRY_S = (0.02, 0.12)
 
 
@@ -321,6 +322,17 @@ class RaftCore(StockRaft):
             if not append.entries or progress.next_index > self.journal.last_index:
                 return
 
+    def _tell_commit(self) -> None:
+        """Followers apply now, not at the next heartbeat. Nobody answers, which halves the traffic of a lone write."""
+        self._told_commit = self.commit_index
+        for peer, progress in self._progress.items():
+            if peer in self._connected and progress.transfer is None:
+                previous = min(progress.next_index - 1, self.journal.last_index)
+                if previous >= self.journal.first_index:
+                    term = self.journal.term_at(previous)
+                    notice = Append(self.term, NO_ANSWER, self.commit_index, previous, term, [])
+                    self.outbox.early.append((peer, notice))
+
     def _append_for(self, progress: Progress, shared: dict[int, Append]) -> Append:
         """Peers at the same index get the same object, so that the transport encodes it once."""
         first = progress.next_index
@@ -353,11 +365,14 @@ class RaftCore(StockRaft):
             return
         for command in proposals:
             self.entry(command)
-        if proposals or self.commit_index > self._told_commit or self._reads.newest > self._sequence:
+        if proposals or self._reads.newest > self._sequence:
             self.send_appends()
-        elif self._urgent:
+            return
+        if self._urgent:
             urgent, self._urgent = sorted(self._urgent), set()
             self._send_round(urgent)
+        if self.commit_index > self._told_commit:
+            self._tell_commit()
 
     # -- the leader is answered ----------------------------------------------------------------------------
 
@@ -375,7 +390,7 @@ class RaftCore(StockRaft):
             progress = self._progress[node.id]
             had_room = progress.has_room
             progress.on_match(message.match_index)
-            if not had_room and progress.has_room:
+            if (not had_room and progress.has_room) or progress.retry_transfer(message.sequence):
                 self._urgent.add(node.id)
 
     def _on_rejected(self, node: Peer, message: Rejected) -> None:
@@ -423,12 +438,14 @@ class RaftCore(StockRaft):
             return
         conflict = self._conflict(message)
         if conflict is not None:
-            self._hold(node, Rejected(self.term, message.sequence, conflict))
+            if message.sequence != NO_ANSWER:
+                self._hold(node, Rejected(self.term, message.sequence, conflict))
             return
         self._merge(message)
         verified = max(message.previous_index + len(message.entries), self.journal.first_index)
         self.commit_to(min(message.commit_index, verified))
-        self._hold(node, Appended(self.term, message.sequence, verified))
+        if message.sequence != NO_ANSWER:
+            self._hold(node, Appended(self.term, message.sequence, verified))
 
     def _conflict(self, message: Append) -> int | None:
         """Where the leader should go on if this log lacks the entry before the new ones; None if it has it."""

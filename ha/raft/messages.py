@@ -3,6 +3,7 @@
 `sequence` numbers the leader's rounds of sending. Every answer echoes it with the term, so that an answer can
 be matched to what it answers: an acknowledgement that was delayed over an election is recognised as stale, a
 rejection that was provoked before a repair is ignored, and a round that a majority answered confirms leadership.
+An append of round `NO_ANSWER` is not answered: it only tells how far the log is committed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 __all__ = [
+    "NO_ANSWER",
     "Append",
     "Appended",
     "Entry",
@@ -31,6 +33,7 @@ __all__ = [
     "Vote",
 ]
 
+NO_ANSWER = 0
 Entry: TypeAlias = tuple[bytes, int, int]
 """One entry of the log, shaped as PySyncObj holds it: (command, index, term)."""
 

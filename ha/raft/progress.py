@@ -57,6 +57,14 @@ class Progress:
         self.restart(next_index, next_sequence=next_sequence)
         return True
 
+    def retry_transfer(self, sequence: int) -> bool:
+        """A later round than that of the last chunk was answered, so the chunk or its answer is lost: send it again."""
+        transfer = self.transfer
+        if transfer is None or not transfer.is_waiting or sequence <= transfer.sent_sequence:
+            return False
+        transfer.is_waiting = False
+        return True
+
     def restart(self, next_index: int, *, next_sequence: int) -> None:
         """Send again from an index; what is in flight is lost or will be rejected."""
         self.next_index = next_index

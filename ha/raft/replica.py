@@ -38,7 +38,7 @@ from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, 
 from ha.raft.journal import Journal
 from ha.raft.messages import Forward, Message, ReadAnswer, ReadRequest
 from ha.raft.sessions import Request, Sessions
-from ha.raft.transport import LinkTiming, PeerTransport
+from ha.raft.transport import LinkEvent, LinkTiming, PeerTransport
 from ha.world import Address, Host
 
 __all__ = ["MAX_COMMAND_BYTES", "Replica", "Role", "StateMachine", "Status"]
@@ -140,7 +140,7 @@ class Replica:
         self._changed = trio.Event()
         self._wake = trio.Event()
         self._room = trio.Event()
-        self._inbox: deque[tuple[str, Message]] = deque()
+        self._inbox: deque[tuple[str, Message | LinkEvent]] = deque()
         self._incarnation = self._next_sequence = 0
         self._pending: dict[int, _Waiter] = {}
         self._unsent: list[int] = []
@@ -148,7 +148,13 @@ class Replica:
         self._rounds: dict[int, list[_Waiter]] = {}
         self._next_round = 0
         self._passing: list[tuple[int, list[_Waiter]]] = []
-        links = LinkTiming(max(0.25, election_s), election_s / 2, max(1.0, 3 * election_s), max(0.1, election_s / 2))
+        links = LinkTiming(
+            dial_s=max(0.25, election_s),
+            ping_s=election_s / 2,
+            dead_s=max(1.0, 3 * election_s),
+            backoff_s=max(0.1, election_s / 2),
+            flush_s=heartbeat_s,
+        )
         self._transport = PeerTransport(
             host, name=name, peers=peers, port=peer_port, token=cluster_token, timing=links, handler=self
         )
@@ -275,12 +281,12 @@ class Replica:
                 self._transport.send(peer, message)
             core.outbox.early.clear()
             if journal.is_dirty:
-                while self._transport.has_unsent:  # a sync holds up the whole process: let appends leave before
-                    await trio.lowlevel.checkpoint()
+                await self._transport.flush()  # before: a sync may hold up the whole process
                 await journal.sync()
             for peer, message in core.outbox.held:
                 self._transport.send(peer, message)
             core.outbox.held.clear()
+            await self._transport.flush()
 
     # -- one turn ------------------------------------------------------------------------------------------
 
@@ -297,8 +303,10 @@ class Replica:
         if self._notice_leadership(core):
             self._send_again()
 
-    def _take(self, core: RaftCore, peer: str, message: Message) -> None:
-        if isinstance(message, Forward):
+    def _take(self, core: RaftCore, peer: str, message: Message | LinkEvent) -> None:
+        if isinstance(message, LinkEvent):
+            self._notice_link(core, peer, message)
+        elif isinstance(message, Forward):
             if core.is_leader:
                 for request in message.requests:
                     core.propose(request)
@@ -308,6 +316,19 @@ class Replica:
             self._on_read_index(message.id, message.index)
         else:
             core.receive(peer, message)
+
+    def _notice_link(self, core: RaftCore, peer: str, event: LinkEvent) -> None:
+        is_leader = core.leader == peer
+        if event is LinkEvent.CONNECTED:
+            core.peer_connected(peer)
+            if is_leader:
+                self._send_again()
+        elif event is LinkEvent.DISCONNECTED:
+            core.peer_disconnected(peer)
+        elif event is LinkEvent.DIED:
+            core.peer_died(peer)
+        elif is_leader:
+            self._ask_again()
 
     def _notice_leadership(self, core: RaftCore) -> bool:
         role: Role = "leader" if core.role == LEADER else "candidate" if core.role == CANDIDATE else "follower"
@@ -322,10 +343,16 @@ class Replica:
     def _send_again(self) -> None:
         """The leader is another one, or may have lost what was sent to it."""
         self._unsent = list(self._pending)
+        self._ask_again()
+        if self._unsent:
+            self._wake.set()
+
+    def _ask_again(self) -> None:
+        """Nobody may know any more of the read indexes that were asked for."""
         unanswered = [waiter for waiters in self._rounds.values() for waiter in waiters]
         self._rounds.clear()
         self._new_barriers = unanswered + self._new_barriers
-        if self._unsent or self._new_barriers:
+        if self._new_barriers:
             self._wake.set()
 
     # -- proposals -----------------------------------------------------------------------------------------
@@ -424,23 +451,9 @@ class Replica:
         self._inbox.append((peer, message))
         self._wake.set()
 
-    def on_connected(self, peer: str) -> None:
-        """A connection to a peer is up. What was sent to it before may be lost."""
-        assert self._core is not None
-        self._core.peer_connected(peer)
-        if self._leadership[0] == peer:
-            self._send_again()
-        self._wake.set()
-
-    def on_disconnected(self, peer: str) -> None:
-        """The connection to a peer is down."""
-        assert self._core is not None
-        self._core.peer_disconnected(peer)
-
-    def on_died(self, peer: str) -> None:
-        """A peer ended a connection."""
-        assert self._core is not None
-        self._core.peer_died(peer)
+    def on_event(self, peer: str, event: LinkEvent) -> None:
+        """A connection began or ended. Taken in after the messages that came before it, and not amid a turn."""
+        self._inbox.append((peer, event))
         self._wake.set()
 
     def has_room(self) -> bool:

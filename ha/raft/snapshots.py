@@ -24,11 +24,13 @@ class Transfer:
         self.snapshot = snapshot
         self.offset = 0
         self.is_waiting = False
+        self.sent_sequence = 0
         self._checksum = zlib.crc32(snapshot.state)
 
     def next_chunk(self, term: int, sequence: int) -> SnapshotChunk:
         """The chunk at `offset`."""
         self.is_waiting = True
+        self.sent_sequence = sequence
         snapshot, offset = self.snapshot, self.offset
         data = snapshot.state[offset : offset + CHUNK_BYTES]
         total = len(snapshot.state)

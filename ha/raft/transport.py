@@ -7,9 +7,10 @@ that it accepted. So each direction has one connection, one queue and one failur
   never sent on the next: the core repairs what it misses.
 * **Epochs.** A new connection from a peer supersedes the one before, and no frame of a superseded connection is
   delivered, though bytes of it may still be buffered.
-* **Bounded.** `send` never waits. A peer that does not read fills its queue, and then loses its connection, queue
-  included. Towards a receiver that does not keep up (`Handler.wait_room`) reading stops, so the pressure travels
-  back.
+* **Bounded.** `send` never waits. `flush` hands what was queued to the kernel, without a detour over another task
+  while it is a little, and waits for a peer that does not read no longer than a heartbeat. A peer that does not
+  read fills its queue, and then loses its connection, queue included. Towards a receiver that does not keep up
+  (`Handler.wait_room`) reading stops, so the pressure travels back.
 * **Dead peers.** The dialler pings; without an answer for `dead_s` (a paused process, a path that swallows
   packets) it drops the connection and dials again, since TCP alone would notice after minutes, and after a
   partition would wait for its own back-off. An acceptor that hears nothing for as long does the same.
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from enum import Enum
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -46,14 +48,25 @@ from ha.raft.frames import (
 from ha.raft.messages import Message
 from ha.world import Address, Host, Stream
 
-__all__ = ["Handler", "LinkTiming", "PeerTransport"]
+__all__ = ["Handler", "LinkEvent", "LinkTiming", "PeerTransport"]
 
 MAX_QUEUE_BYTES = 16 << 20
+DIRECT_BYTES = 32 << 10
 NONCE_BYTES = 16
 FIRST_BACKOFF_S = 0.01
 _F = TypeVar("_F")
 _PING, _PONG = encode_frame(Ping()), encode_frame(Pong())
+_CONTROL = (Hello, Challenge, Proof, Welcome, Ping, Pong)
 _CONNECTION_ENDED = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class LinkEvent(Enum):
+    """What happens to the connections with a peer."""
+
+    CONNECTED = "what is sent to it from now on goes somewhere"
+    DISCONNECTED = "what is sent to it from now on goes nowhere"
+    ACCEPTED = "it sends on a new connection from now on; what it sent before may be lost"
+    DIED = "it ended a connection, either way: its process probably died"
 
 
 class Handler(Protocol):
@@ -63,16 +76,8 @@ class Handler(Protocol):
         """A message arrived."""
         ...
 
-    def on_connected(self, peer: str) -> None:
-        """From now on `send` to this peer goes somewhere."""
-        ...
-
-    def on_disconnected(self, peer: str) -> None:
-        """From now on `send` to this peer goes nowhere."""
-        ...
-
-    def on_died(self, peer: str) -> None:
-        """A connection, either way, was ended by the peer: its process probably died."""
+    def on_event(self, peer: str, event: LinkEvent) -> None:
+        """A connection began or ended."""
         ...
 
     def has_room(self) -> bool:
@@ -85,46 +90,57 @@ class Handler(Protocol):
 
 
 class LinkTiming(NamedTuple):
-    """In seconds: how long dialling and authenticating may take, when to ping, when silence is death."""
+    """In seconds: how long dialling and authenticating may take, when to ping, when silence is death, how long to
+    back off, and how long `PeerTransport.flush` may wait for one peer.
+    """
 
     dial_s: float
     ping_s: float
     dead_s: float
     backoff_s: float
+    flush_s: float
 
 
 class _Link:
-    """The outgoing direction to one peer."""
+    """The outgoing direction to one peer. One task at a time writes: the flusher, or the link's own writer."""
 
     def __init__(self, peer: str, address: Address) -> None:
         self.peer, self.address = peer, address
-        self.is_up = False
-        self.is_writing = False
+        self.called = trio.Event()
+        self.stream: Stream | None = None
+        self.scope = trio.CancelScope()
         self.queue: list[bytes] = []
         self.queued_bytes = 0
-        self.filled = trio.Event()
-        self.overflowed = False
-        self.called = trio.Event()
+        self.is_writing = False
+        self.has_work = trio.Event()
 
-    def put(self, frame: bytes) -> None:
+    def open(self, stream: Stream) -> None:
+        self.close()
+        self.stream = stream
+        self.scope = trio.CancelScope()
+        self.is_writing = False
+        self.has_work = trio.Event()
+
+    def close(self) -> None:
+        self.stream = None
+        self.queue.clear()
+        self.queued_bytes = 0
+
+    def put(self, frame: bytes) -> bool:
+        """False if the queue is full; the connection is then given up, and no later frame of it leaves."""
         if self.queued_bytes > MAX_QUEUE_BYTES:
-            self.overflowed = True
-        else:
-            self.queue.append(frame)
-            self.queued_bytes += len(frame)
-        self.filled.set()
+            self.close()
+            self.scope.cancel()
+            return False
+        self.queue.append(frame)
+        self.queued_bytes += len(frame)
+        return True
 
     def take(self) -> bytes:
         data = b"".join(self.queue) if len(self.queue) > 1 else self.queue[0]
         self.queue.clear()
         self.queued_bytes = 0
         return data
-
-    def reset(self) -> None:
-        self.queue.clear()
-        self.queued_bytes = 0
-        self.overflowed = self.is_writing = False
-        self.filled = trio.Event()
 
 
 class PeerTransport:
@@ -150,20 +166,47 @@ class PeerTransport:
     @property
     def connected(self) -> int:
         """To how many peers messages can be sent now."""
-        return sum(link.is_up for link in self._links.values())
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether a message waits for its writer to run (not: for its peer to read)."""
-        return any(link.filled.is_set() and not link.is_writing for link in self._links.values())
+        return sum(link.stream is not None for link in self._links.values())
 
     def send(self, peer: str, message: Message) -> None:
-        """Queue a message; drop it when the peer is not connected."""
+        """Queue a message; drop it when the peer is not connected. It leaves with the next `flush`."""
         link = self._links[peer]
-        if link.is_up:
-            if self._last_sent[0] is not message:
-                self._last_sent = (message, encode_frame(message))
-            link.put(self._last_sent[1])
+        if link.stream is None:
+            return
+        if self._last_sent[0] is not message:
+            self._last_sent = (message, encode_frame(message))
+        if not link.put(self._last_sent[1]):
+            self._host.log("peer does not keep up", peer=peer)
+
+    async def flush(self) -> None:
+        """Let what was queued leave: at once if it is a little, else through the link's writer."""
+        for link in self._links.values():
+            if link.queue and not link.is_writing:
+                if link.queued_bytes <= DIRECT_BYTES:
+                    await self._write_now(link)
+                else:
+                    link.has_work.set()
+
+    async def _write_now(self, link: _Link) -> None:
+        stream = link.stream
+        assert stream is not None, "a queue without a connection"
+        scope, link.is_writing = link.scope, True
+        with trio.move_on_after(self._timing.flush_s) as limit:
+            await self._write(link, stream)
+        if limit.cancelled_caught:
+            self._host.log("peer does not read", peer=link.peer)
+            scope.cancel()
+
+    async def _write(self, link: _Link, stream: Stream) -> None:
+        """Write the queue. A failure is left to whoever reads on this connection, who sees why it ended."""
+        try:
+            await stream.send_all(link.take())
+        except _CONNECTION_ENDED:
+            return
+        if link.stream is stream:
+            link.is_writing = False
+            if link.queue:
+                link.has_work.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen and keep connected, until cancelled. Started when it listens. Raises OSError if it cannot."""
@@ -219,41 +262,33 @@ class PeerTransport:
         await _expect(Welcome, stream, decoder)
 
     async def _use(self, link: _Link, stream: Stream) -> None:
-        link.reset()
-        link.is_up = True
-        self._handler.on_connected(link.peer)
+        link.open(stream)
+        self._handler.on_event(link.peer, LinkEvent.CONNECTED)
         died = False
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, link, stream, nursery.cancel_scope)
-                nursery.start_soon(self._ping, link)
-                died = await self._await_pongs(stream)
-                nursery.cancel_scope.cancel()
+            with link.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write_when_told, link, stream)
+                    nursery.start_soon(self._ping, link)
+                    died = await self._await_pongs(stream)
+                    nursery.cancel_scope.cancel()
         finally:
-            link.is_up = False
-            link.reset()
-            self._handler.on_disconnected(link.peer)
+            link.close()
+            self._handler.on_event(link.peer, LinkEvent.DISCONNECTED)
         if died:
-            self._handler.on_died(link.peer)
+            self._handler.on_event(link.peer, LinkEvent.DIED)
 
-    async def _write(self, link: _Link, stream: Stream, scope: trio.CancelScope) -> None:
-        try:
-            while not link.overflowed:
-                await link.filled.wait()
-                link.filled = trio.Event()
-                if link.queue:
-                    link.is_writing = True
-                    await stream.send_all(link.take())
-                    link.is_writing = False
-            self._host.log("peer does not keep up", peer=link.peer)
-        except _CONNECTION_ENDED:
-            pass  # whoever reads on this connection sees why it ended
-        else:
-            scope.cancel()
+    async def _write_when_told(self, link: _Link, stream: Stream) -> None:
+        while True:
+            await link.has_work.wait()
+            link.has_work = trio.Event()
+            if link.queue and not link.is_writing:
+                link.is_writing = True
+                await self._write(link, stream)
 
     async def _ping(self, link: _Link) -> None:
-        while True:
-            link.put(_PING)
+        while link.put(_PING):
+            link.has_work.set()
             await trio.sleep(self._timing.ping_s)
 
     async def _await_pongs(self, stream: Stream) -> bool:
@@ -302,6 +337,7 @@ class PeerTransport:
         if older is not None:
             older.cancel()
         self._links[peer].called.set()
+        self._handler.on_event(peer, LinkEvent.ACCEPTED)
         died = False
         with trio.CancelScope() as epoch:
             self._accepted[peer] = epoch
@@ -314,34 +350,30 @@ class PeerTransport:
                 if is_latest:
                     del self._accepted[peer]
         if died and is_latest:
-            self._handler.on_died(peer)
+            self._handler.on_event(peer, LinkEvent.DIED)
 
     async def _read(self, peer: str, stream: Stream, decoder: FrameDecoder, epoch: trio.CancelScope) -> None:
         """Returns when the peer is silent for too long; raises BrokenResourceError when it ended the connection."""
-        while True:
-            with trio.move_on_after(self._timing.dead_s) as limit:
-                data = await stream.receive_some()
-            if limit.cancelled_caught:
-                return
-            if not data:
-                raise trio.BrokenResourceError("the peer closed the connection")
-            decoder.feed(data)
-            if self._deliver(peer, decoder, epoch):
-                with trio.move_on_after(self._timing.dead_s):
+        with trio.move_on_after(self._timing.dead_s) as silence:
+            while data := await stream.receive_some():
+                decoder.feed(data)
+                if self._deliver(peer, decoder, epoch):
                     await stream.send_all(_PONG)
-            if not self._handler.has_room():
-                await self._handler.wait_room()
+                    silence.deadline = trio.current_time() + self._timing.dead_s
+                if not self._handler.has_room():
+                    await self._handler.wait_room()
+            raise trio.BrokenResourceError("the peer closed the connection")
 
     def _deliver(self, peer: str, decoder: FrameDecoder, epoch: trio.CancelScope) -> bool:
         """Hand over all whole frames; nothing of a superseded connection. Whether there was a ping among them."""
         pinged = False
         while not epoch.cancel_called and (frame := decoder.next_frame()) is not None:
-            if isinstance(frame, Ping):
-                pinged = True
-            elif isinstance(frame, Hello | Challenge | Proof | Welcome | Pong):
-                raise ProtocolError(f"{type(frame).__name__} from {peer} in the middle of a connection")
-            else:
+            if not isinstance(frame, _CONTROL):
                 self._handler.on_message(peer, frame)
+            elif isinstance(frame, Ping):
+                pinged = True
+            else:
+                raise ProtocolError(f"{type(frame).__name__} from {peer} in the middle of a connection")
         return pinged
 
 

@@ -66,7 +66,7 @@ async def test_the_cluster_goes_on_when_the_leader_is_killed_and_it_rejoins(auto
         await world.kill(old)
         begun = trio.current_time()
         new = await cluster.leader()
-        assert trio.current_time() - begun < 0.1, "the connections ended, so nobody waits for an election timeout"
+        assert trio.current_time() - begun < 0.5, "the connections ended, so nobody waits for an election timeout"
         await cluster.replicas[new].propose(b"after")
         await cluster.start(old)
         await cluster.settle()
