@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import msgspec
 
 from ha.check.series import LatencySeries, availability_series, latency_series
 from ha.check.summary import split
-from ha.history import Operation
+from ha.history import Operation, PhaseEvent
 from ha.history.result import Run
 from ha.report.lanes import Span, span_of
 from ha.report.series import bucket_s
@@ -53,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
 
 def charts(run: Run) -> dict[str, Chart]:
     """Every chart by its identifier."""
+    run = _under_load(run)
     span = span_of(run)
     width_s = bucket_s(span.end_s - span.start_s, at_most=150)
     return {"latency": _latency(run, span, width_s), "throughput": _throughput(run, span, width_s)}
@@ -60,6 +62,7 @@ def charts(run: Run) -> dict[str, Chart]:
 
 def table(run: Run) -> list[Row]:
     """The same figures in at most sixty rows; slices in which nothing happened are left out."""
+    run = _under_load(run)
     span = span_of(run)
     width_s = bucket_s(span.end_s - span.start_s, at_most=60)
     rates = availability_series(run.operations, span.start_s, span.end_s, bucket_s=width_s)
@@ -73,6 +76,16 @@ def table(run: Run) -> list[Row]:
         for i, start_s in enumerate(rates.start_s)
     ]
     return [row for row in rows if any(row.per_s.values())]
+
+
+def _under_load(run: Run) -> Run:
+    """The run with only what clients asked while the load ran: setting up and reading back come in bursts that say
+    nothing of the cluster, and would dwarf what does.
+    """
+    begun = {event.phase: event.at_s for event in run.events if isinstance(event, PhaseEvent)}
+    start_s, end_s = begun.get("faults", 0.0), begun.get("recovery", inf)
+    asked = [operation for operation in run.operations if start_s <= operation.invoked_s < end_s]
+    return msgspec.structs.replace(run, operations=asked)
 
 
 def _percentiles(operations: Sequence[Operation], span: Span, width_s: float) -> LatencySeries:
