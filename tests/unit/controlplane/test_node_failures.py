@@ -115,6 +115,36 @@ async def test_nothing_is_evicted_when_all_nodes_fall_silent(autojump_clock: Moc
     assert await cluster.is_rolled_out("web")
 
 
+async def test_nothing_is_evicted_when_most_nodes_fall_silent(autojump_clock: MockClock, cluster: Cluster) -> None:
+    await cluster.boot("n4", "n5")
+    await cluster.deploy("web", 10)
+    await cluster.until(lambda: cluster.is_rolled_out("web"))
+    before = await cluster.nodes_of_pods()
+    for node in ("n1", "n2", "n3"):
+        await cluster.world.power_off(node)
+    await trio.sleep(GRACE_S + TOLERATION_S + 60)
+    effects = [await cluster.taints(n) for n in ("n1", "n2", "n3")]
+    assert sum(("unreachable", "NoExecute") in taints for taints in effects) <= 1, "one, before it was most of them"
+    assert all(("unreachable", "NoSchedule") in taints for taints in effects)
+    moved = [name for name, node in before.items() if (await cluster.nodes_of_pods()).get(name) != node]
+    assert len(moved) <= 2
+
+
+async def test_nodes_are_emptied_one_after_the_other(autojump_clock: MockClock, cluster: Cluster) -> None:
+    await cluster.boot("n4", "n5", "n6", "n7")
+    for node in ("n1", "n2"):
+        await cluster.world.power_off(node)
+    began = trio.current_time()
+    emptied: dict[str, float] = {}
+    while len(emptied) < 2 and trio.current_time() - began < 120:
+        for node in ("n1", "n2"):
+            if ("unreachable", "NoExecute") in await cluster.taints(node):
+                emptied.setdefault(node, trio.current_time())
+        await trio.sleep(0.5)
+    first, second = sorted(emptied.values())
+    assert 9 <= second - first <= 16, "0.1 nodes a second"
+
+
 async def test_new_leader_gives_every_node_a_full_grace(autojump_clock: MockClock, cluster: Cluster) -> None:
     await cluster.start_controllers("cp2")
     await trio.sleep(10)

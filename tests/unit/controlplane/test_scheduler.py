@@ -166,7 +166,8 @@ async def test_pod_bound_by_somebody_else_meanwhile_is_left_alone(autojump_clock
         try:
             await cluster.client.bind(f"p{i}", "default", "elsewhere")
         except ApiError as error:
-            assert error.status == 409
+            if error.status != 409:
+                raise
         else:
             theirs.add(f"p{i}")
     await trio.sleep(5)

@@ -177,6 +177,24 @@ async def test_owner_waits_for_its_dependents_as_the_propagation_policy_says(
     assert all(controller_of(p) is None for p in pods)
 
 
+async def test_foreground_deletion_waits_until_the_pods_are_gone(autojump_clock: MockClock, cluster: Cluster) -> None:
+    await cluster.deploy("web", 2)
+    await cluster.until(lambda: cluster.is_rolled_out("web"))
+    (replica_set,) = await cluster.list(REPLICA_SET, "default")
+    cluster.world.partition(["n1", "n2"], ["api"])
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Foreground"}
+    path = "/apis/apps/v1/namespaces/default"
+    await cluster.api.delete(f"{path}/replicasets/{replica_set['metadata']['name']}", options)
+    await trio.sleep(10)
+    assert len(await cluster.pods(active=False)) == 2
+    kept = [r["metadata"]["uid"] for r in await cluster.list(REPLICA_SET, "default")]
+    assert replica_set["metadata"]["uid"] in kept, "their end is not confirmed"
+    cluster.world.heal()
+    await trio.sleep(60)
+    left = [r["metadata"]["uid"] for r in await cluster.list(REPLICA_SET, "default")]
+    assert replica_set["metadata"]["uid"] not in left
+
+
 async def test_pod_without_a_controller_is_adopted(autojump_clock: MockClock, cluster: Cluster) -> None:
     await cluster.deploy("web", 2)
     await cluster.until(lambda: cluster.is_rolled_out("web"))

@@ -7,7 +7,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from ha.http import Request
+from ha.http import Request, Response, StreamingResponse
+from ha.http import serve as http_serve
 from ha.kube.kinds import LEASE, NODE, POD
 from ha.world import Address, Host, Stream
 from tests.unit.kube.fake_api import PORT
@@ -78,12 +79,12 @@ class Relay:
     """A balancer that holds on to connections which lead nowhere any more, and relays new ones."""
 
     def __init__(self, server: Address) -> None:
-        self._server = server
+        self.server = server
         self._pumps: list[trio.CancelScope] = []
 
     async def serve(self, host: Host, *, task_status: trio.TaskStatus[None]) -> None:
         async def relay(client: Stream) -> None:
-            server = await host.net.dial(self._server)
+            server = await host.net.dial(self.server)
             with trio.CancelScope() as scope:
                 self._pumps.append(scope)
                 async with trio.open_nursery() as nursery:
@@ -119,6 +120,30 @@ async def test_heartbeat_leaves_a_connection_that_leads_nowhere(autojump_clock: 
     assert cluster.api.get(LEASE, "n1", "kube-node-lease")["spec"]["renewTime"] > before
     await trio.sleep(0.5)
     assert cluster.processes("n1") == ["default_web_c"], "the frozen watch was ended with it"
+
+
+async def test_heartbeat_leaves_a_server_that_refuses(autojump_clock: MockClock, cluster: Cluster) -> None:
+    """Behind a balancer, a new connection may lead to a server that can do better."""
+    sick = False
+
+    async def handle(request: Request) -> Response | StreamingResponse:
+        if sick:
+            return Response(503, b'{"kind":"Status","code":503,"reason":"ServiceUnavailable","message":"no leader"}')
+        return await cluster.api.handle(request)
+
+    async def serve(host: Host, *, task_status: trio.TaskStatus[None]) -> None:
+        await http_serve(await host.net.listen(PORT), handle, task_status=task_status)
+
+    await cluster.world.start("api2", serve)
+    relay = Relay(Address(cluster.world.address("api2"), PORT))
+    await cluster.world.start("lb", relay.serve)
+    await cluster.boot("n1", api_server=f"{cluster.world.address('lb')}:{PORT}")
+    await trio.sleep(25)
+    before = cluster.api.get(LEASE, "n1", "kube-node-lease")["spec"]["renewTime"]
+    sick = True
+    relay.server = Address(cluster.world.address("api"), PORT)
+    await trio.sleep(11)
+    assert cluster.api.get(LEASE, "n1", "kube-node-lease")["spec"]["renewTime"] > before
 
 
 async def test_failed_heartbeat_ends_silent_watches_too(autojump_clock: MockClock, cluster: Cluster) -> None:

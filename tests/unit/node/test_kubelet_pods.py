@@ -203,6 +203,21 @@ async def test_restart_policy_ends_a_pod(
     assert cluster.pod("job")["status"]["phase"] == phase
 
 
+async def test_pod_that_ended_well_is_never_said_to_have_failed(autojump_clock: MockClock, cluster: Cluster) -> None:
+    cluster.crash_after_s, cluster.exit_cleanly = 1.0, True
+    await cluster.boot("n1")
+    cluster.add_pod("job", image="crasher", restartPolicy="Never")
+    await trio.sleep(5)
+    await cluster.world.kill("n1", "kubelet")
+    await cluster.boot("n1")
+    await trio.sleep(5)
+    await cluster.delete("job")
+    await trio.sleep(5)
+    assert cluster.api.find(POD, "job", "default") is None
+    phases = [obj["status"]["phase"] for _, _, plural, obj in cluster.api._log if plural == "pods" and "status" in obj]
+    assert set(phases) == {"Pending", "Running", "Succeeded"} or set(phases) == {"Running", "Succeeded"}
+
+
 async def test_on_failure_restarts_a_failed_container(autojump_clock: MockClock, cluster: Cluster) -> None:
     cluster.crash_after_s = 1.0
     await cluster.boot("n1")
