@@ -35,7 +35,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sys.stdout.buffer.write(msgspec.json.encode({"fit": fit, "findings": findings}) + b"\n")
     else:
-        table = Table(box=None, padding=(0, 2), show_header=False)
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for finding in findings:
             table.add_row(_MARKS[finding.grade], finding.what, finding.found, finding.advice)
         Console().print(table)

@@ -109,9 +109,9 @@ def show(report: ClusterReport) -> None:
     console.print(f"[bold]{report.name}[/] ({report.topology}, {report.etcd} etcd): {health}", highlight=False)
     console.print(f"  endpoint http://{report.endpoint} · etcd leader {leader}, term {report.term}", highlight=False)
     console.print(f"  KUBECONFIG={report.kubeconfig}", highlight=False, soft_wrap=True)
-    table = Table(box=None, padding=(0, 2), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("NODE", "ROLE", "ADDRESS", "READY", "API SERVER", "ETCD"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for node in report.nodes:
         cells = (node.name, node.role, node.address, node.ready, node.api_server, node.etcd)
         table.add_row(*(cell or "-" for cell in cells))

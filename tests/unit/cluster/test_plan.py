@@ -1,0 +1,112 @@
+"""The layout of a cluster: pure, and as kubeadm would do it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from ha import balancer
+from ha.cluster import Plan, node_names, plan
+from ha.cluster.kubeconfig import kubeconfig
+from ha.cluster.manifests import IMAGES
+from ha.node import kubelet
+from ha.spec import Topology
+from ha.spec.load import load, resolve
+
+
+def laid_out(name: str) -> Plan:
+    topology = load(resolve(name))
+    assert isinstance(topology, Topology)
+    addresses = {node: f"127.9.9.{10 + i}" for i, node in enumerate(node_names(topology))}
+    return plan(topology, addresses, cluster_token="t")
+
+
+def kubelet_of(layout: Plan, node: str) -> kubelet.Config:
+    return msgspec.json.decode(layout.nodes[node].config, type=kubelet.Config)
+
+
+def static_pod(layout: Plan, node: str, name: str) -> dict[str, Any]:
+    (pod,) = [p for p in kubelet_of(layout, node).static_pods if p["metadata"]["name"] == name]
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] in IMAGES
+    (variable,) = container["env"]
+    config: dict[str, Any] = json.loads(variable["value"])
+    return config
+
+
+@pytest.mark.parametrize(
+    ("name", "nodes"),
+    [
+        ("single-node", ["control-plane-1"]),
+        ("one-control-plane", ["control-plane-1", "worker-1", "worker-2"]),
+        ("stacked-3", [*(f"control-plane-{i}" for i in (1, 2, 3)), "worker-1", "worker-2", "load-balancer"]),
+    ],
+)
+def test_nodes_are_named_by_role_and_several_control_planes_bring_a_load_balancer(name: str, nodes: list[str]) -> None:
+    assert list(laid_out(name).nodes) == nodes
+
+
+def test_stacked_an_api_server_knows_its_own_member_only() -> None:
+    layout = laid_out("stacked-3")
+    for node in layout.role("control-plane"):
+        assert static_pod(layout, node, "kube-apiserver")["etcd"] == [str(layout.members[node])]
+
+
+def test_external_an_api_server_knows_all_members() -> None:
+    layout = laid_out("external-3")
+    everyone = [str(address) for address in layout.members.values()]
+    assert len(everyone) == 3
+    for node in layout.role("control-plane"):
+        assert static_pod(layout, node, "kube-apiserver")["etcd"] == everyone
+        assert "etcd" not in layout.nodes[node].components
+
+
+def test_external_etcd_hosts_run_a_kubelet_that_stands_alone() -> None:
+    layout = laid_out("external-3")
+    config = kubelet_of(layout, "etcd-1")
+    assert config.api_server is None
+    assert [pod["metadata"]["name"] for pod in config.static_pods] == ["etcd"]
+    assert "etcd-1" not in layout.kubernetes_nodes
+
+
+def test_kubelets_use_the_endpoint_and_controllers_their_own_api_server() -> None:
+    layout = laid_out("stacked-3")
+    assert str(layout.endpoint).startswith(layout.nodes["load-balancer"].address)
+    assert kubelet_of(layout, "worker-1").api_server == str(layout.endpoint)
+    for name in ("kube-scheduler", "kube-controller-manager"):
+        own = str(layout.api_servers["control-plane-2"])
+        assert static_pod(layout, "control-plane-2", name)["api_server"] == own
+
+
+def test_control_planes_take_pods_only_where_there_is_no_worker() -> None:
+    assert kubelet_of(laid_out("single-node"), "control-plane-1").taints == []
+    (taint,) = kubelet_of(laid_out("stacked-3"), "control-plane-1").taints
+    assert taint == {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+def test_the_load_balancer_knows_every_api_server_by_its_node() -> None:
+    layout = laid_out("stacked-3")
+    config = msgspec.json.decode(layout.nodes["load-balancer"].config, type=balancer.Config)
+    assert config.backends == {node: str(address) for node, address in layout.api_servers.items()}
+
+
+def test_without_a_load_balancer_the_endpoint_is_the_only_api_server() -> None:
+    layout = laid_out("one-control-plane")
+    assert layout.endpoint == layout.api_servers["control-plane-1"]
+    assert layout.balancer_stats is None
+
+
+def test_fast_timings_reach_the_members() -> None:
+    config = static_pod(laid_out("stacked-3"), "control-plane-1", "etcd")
+    assert (config["heartbeat_s"], config["election_s"]) == (0.01, 0.1)
+
+
+def test_the_kubeconfig_names_the_endpoint() -> None:
+    layout = laid_out("stacked-3")
+    config = yaml.safe_load(kubeconfig(layout, "x"))
+    assert config["clusters"][0]["cluster"]["server"] == f"http://{layout.endpoint}"
+    assert config["current-context"] == config["contexts"][0]["name"]
