@@ -265,17 +265,17 @@ class EtcdClient:
     async def _with_failover(self, attempt: _Attempt[T], *, repeatable: bool) -> T:
         """Ask one member after the other, round after round, while that is safe and there is time."""
         deadline_s = trio.current_time() + self._timeout_s
+        last_start_s = deadline_s - min(_PAUSE_MAX_S, self._timeout_s / 10)
         pause_s = _PAUSE_FIRST_S
         while True:
             for endpoint in self._endpoints.in_order():
                 try:
                     return await self._try(endpoint, attempt, deadline_s, repeatable=repeatable)
                 except (EtcdUnavailableError, EtcdTimeoutError) as error:
-                    over = trio.current_time() >= deadline_s
-                    if over or not (error.definite or repeatable):
+                    if trio.current_time() >= last_start_s or not (error.definite or repeatable):
                         raise
                     failure = error
-            if trio.current_time() + pause_s >= deadline_s:
+            if trio.current_time() + pause_s >= last_start_s:
                 raise failure
             await trio.sleep(pause_s)  # whether a leader was elected can only be asked again
             pause_s = min(2 * pause_s, _PAUSE_MAX_S)
