@@ -21,12 +21,13 @@ def evaluate(
     claims = []
     for group, bounds in expect.unavailability.items():
         found = unavailability.get(group)
+        none = f"none over {found.threshold_s:g} s" if found and found.threshold_s and not found.windows else ""
         for bound, what, taken_s in (
             (bounds.longest, "longest", found.longest_s if found else None),
             (bounds.total, "total", found.total_s if found else None),
         ):
             if bound is not None:
-                claims.append(_judge(f"unavailability of {group}, {what}", bound, taken_s))
+                claims.append(_judge(f"unavailability of {group}, {what}", bound, taken_s, none))
     for phase, bound in expect.recovery.items():
         claims.append(_judge(f"recovery, {phase.replace('_', ' ')}", bound, _taken(recoveries, phase)))
     return claims
@@ -38,7 +39,8 @@ def _taken(recoveries: Sequence[Recovery], phase: str) -> float | None:
     return worst(recoveries)[phase]
 
 
-def _judge(what: str, bound: Bound, taken_s: float | None) -> Claim:
+def _judge(what: str, bound: Bound, taken_s: float | None, none: str = "") -> Claim:
+    """`none`: how to say that nothing was found to measure, where that is a finding."""
     limits = []
     if bound.at_least_s is not None:
         limits.append(f"at least {bound.at_least_s:g} s")
@@ -49,5 +51,5 @@ def _judge(what: str, bound: Bound, taken_s: float | None) -> Claim:
         return Claim(expectation=expectation, measured="not measured", held=None)
     low = 0.0 if bound.at_least_s is None else bound.at_least_s
     high = inf if bound.at_most_s is None else bound.at_most_s
-    measured = "did not happen" if taken_s == inf else f"{taken_s:.3f} s"
+    measured = none or ("did not happen" if taken_s == inf else f"{taken_s:.3f} s")
     return Claim(expectation=expectation, measured=measured, held=low <= taken_s <= high)

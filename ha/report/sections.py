@@ -32,16 +32,12 @@ def header(result: Result) -> Markup:
 def tiles(result: Result) -> Markup:
     """The figures that one looks for first."""
     write = result.operations.get("write")
-    gone = result.unavailability.get("write")
+    longest, total = words.outage(result.unavailability.get("write"))
     unanswered = f"writes; {words.count(write.fail)} failed, {words.count(write.info)} unknown" if write else "writes"
     shown = [
         ("Acknowledged", words.count(write.ok) if write else "none", unanswered),
         ("Lost", words.count(result.checks.lost_writes), "of them; " + words.linearizable(result.checks.linearizable)),
-        (
-            "Longest write outage",
-            words.seconds(gone.longest_s if gone else None),
-            f"{words.seconds(gone.total_s)} in all" if gone else "",
-        ),
+        ("Longest write outage", longest, f"{total} in all" if total != "—" else ""),
         ("Write latency", words.milliseconds(write.p50_ms if write else None), _tail(result)),
         ("Ready in", words.seconds(result.ready_s), words.plural(len(result.nodes), "node")),
         ("Memory", words.bytes_text(result.memory_total_bytes), "all processes, PSS"),
@@ -100,7 +96,6 @@ def operations(result: Result) -> Markup:
     """Outcomes, latency and unavailability by group."""
     rows = []
     for group, counts in sorted(result.operations.items(), reverse=True):
-        gone = result.unavailability.get(group)
         figures = _figures(
             words.count(counts.ok),
             words.count(counts.fail),
@@ -108,8 +103,7 @@ def operations(result: Result) -> Markup:
             words.milliseconds(counts.p50_ms),
             words.milliseconds(counts.p99_ms),
             words.milliseconds(counts.max_ms),
-            words.seconds(gone.longest_s if gone else None),
-            words.seconds(gone.total_s if gone else None),
+            *words.outage(result.unavailability.get(group)),
         )
         rows.append([el("th", group, scope="row"), *figures])
     headings = ["", "ok", "failed", "unknown", "p50", "p99", "max", "longest outage", "outages in all"]

@@ -75,7 +75,6 @@ def _operations(result: Result) -> Table:
     columns = ("ok", "failed", "unknown", "p50", "p99", "longest out", "total")
     table = _table("", *columns, right=len(columns))
     for group, counts in result.operations.items():
-        gone = result.unavailability.get(group)
         table.add_row(
             Text(group),
             words.count(counts.ok),
@@ -83,8 +82,7 @@ def _operations(result: Result) -> Table:
             words.count(counts.info),
             words.milliseconds(counts.p50_ms),
             words.milliseconds(counts.p99_ms),
-            words.seconds(gone.longest_s if gone else None),
-            words.seconds(gone.total_s if gone else None),
+            *words.outage(result.unavailability.get(group)),
         )
     return table
 

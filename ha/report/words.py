@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ha.history.result import FaultRecord, Result, Verdict
+from ha.history.result import FaultRecord, Result, Unavailability, Verdict
 
 __all__ = [
     "PHASE_NAMES",
@@ -17,6 +17,7 @@ __all__ = [
     "judgements",
     "linearizable",
     "milliseconds",
+    "outage",
     "plural",
     "safety",
     "seconds",
@@ -49,6 +50,15 @@ def seconds(value: float | None) -> str:
     if value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+
+
+def outage(gone: Unavailability | None) -> tuple[str, str]:
+    """The longest outage and all together. None found is no zero: shorter ones than the threshold do not count."""
+    if gone is None:
+        return "—", "—"
+    if not gone.windows and gone.threshold_s is not None:
+        return f"none over {seconds(gone.threshold_s)}", "—"
+    return seconds(gone.longest_s), seconds(gone.total_s)
 
 
 def milliseconds(value: float | None) -> str:

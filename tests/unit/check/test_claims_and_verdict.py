@@ -53,6 +53,15 @@ def test_claim_says_what_was_expected_and_measured():
     ]
 
 
+def test_no_outage_is_said_with_the_threshold_below_which_none_is_seen():
+    """Zero would claim that writes never stood still."""
+    quiet = {"write": Unavailability(longest_s=0.0, total_s=0.0, threshold_s=0.1)}
+    expect = Expect(unavailability={"write": OperationBounds(longest=Bound(at_most_s=2))})
+    (claim,) = evaluate(expect, quiet, [])
+    assert claim.measured == "none over 0.1 s"
+    assert claim.held is True
+
+
 def test_what_was_not_asked_is_not_measured():
     assert held(Expect(unavailability={"read": OperationBounds(longest=Bound(at_most_s=1))})) == [None]
 
