@@ -12,7 +12,9 @@ is repeated only if it is a read (or renews a lease): a write of unknown outcome
 most recently at the very end. Before a write goes to a member that has been quiet for longer than an
 attempt, a cheap question makes sure that it lives: so writes of unknown outcome are rare. When a member stops
 answering one request, others that wait on it get no more than their own share of patience; without this,
-requests pile up behind a dead connection (upstream: 40 s).
+requests pile up behind a dead connection (upstream: 40 s). Reads and watches find out by themselves. A write
+cannot be given up to find out, and a task of its own for each would double its cost: who wants the same for
+a client that does nothing but write lets `EtcdClient.run` probe in the background.
 
 **Watches** say when they are dead: our members speak every so often, and a stream that falls silent for three
 such periods is over; behind a silent stream of a real etcd the member is probed instead. A member that has
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 import msgspec
 import trio
@@ -121,6 +123,10 @@ class EtcdClient:
     def __init__(self, net: Network, endpoints: Sequence[Address], *, timeout_s: float) -> None:
         self._endpoints = Endpoints(net, endpoints, timeout_s=timeout_s)
         self._timeout_s = timeout_s
+
+    async def run(self) -> NoReturn:
+        """Probe members that let requests wait, until cancelled. Optional: see the module on suspicion."""
+        await self._endpoints.probe_slow_ones()
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
+from typing import NoReturn
 
 import trio
 
@@ -49,6 +50,12 @@ class Endpoint:
         self.failed()
         for scope, since_s in self._waiting.items():
             scope.deadline = min(scope.deadline, since_s + self._patience_s)
+
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether a request has been waiting for it for longer than an attempt takes."""
+        since_s = min(self._waiting.values(), default=inf)
+        return since_s + self._patience_s <= trio.current_time()
 
     async def request(self, method: str, path: str, body: bytes, *, timeout_s: float) -> Response:
         """Ask it. Raises HttpError, and UnresponsiveError as soon as others found it so."""
@@ -95,6 +102,14 @@ class Endpoints:
             if endpoint.address == address:
                 return endpoint
         raise LookupError(f"{address} is none of the endpoints")
+
+    async def probe_slow_ones(self) -> NoReturn:
+        """Find out which members that let requests wait are dead, forever. Alone there is nowhere else to go."""
+        while True:
+            await trio.sleep(self.attempt_s / 2)
+            for endpoint in self._all:
+                if len(self._all) > 1 and endpoint.keeps_waiting:
+                    await endpoint.is_alive()
 
     async def aclose(self) -> None:
         """Close all connections."""

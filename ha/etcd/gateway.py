@@ -202,7 +202,7 @@ class Gateway:
         if client is None or _FORWARDED in request.headers:
             return None
         try:
-            return await client.request(
+            answer = await client.request(
                 "POST",
                 request.path,
                 body=request.body,
@@ -211,6 +211,7 @@ class Gateway:
             )
         except HttpError:
             return Response(*encode_error(NO_LEADER.code, NO_LEADER.message))
+        return Response(answer.status, answer.body, answer.content_type)
 
     # Cluster and maintenance
 

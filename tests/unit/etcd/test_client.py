@@ -250,6 +250,41 @@ async def test_when_a_member_pauses_everyone_who_waits_on_it_is_released(
     assert max(ended.values()) - started_s < 2 * ATTEMPT_S
 
 
+async def test_with_a_prober_a_lone_write_leaves_a_paused_member_early(
+    members: Members, autojump_clock: trio.abc.Clock
+) -> None:
+    await members.add("a", works)
+    await members.add("b", works)
+    client = members.client("a", "b", "c")
+    await client.put(b"k", b"v")
+    members.behave["a"] = is_paused
+    started_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.run)
+        with pytest.raises(EtcdUnavailableError) as caught:
+            await client.put(b"k", b"v")
+        assert not caught.value.definite
+        assert trio.current_time() - started_s <= 2.5 * ATTEMPT_S
+        await client.put(b"k", b"v")
+        nursery.cancel_scope.cancel()
+    assert members.writes("b") == 1
+
+
+async def test_a_prober_lets_a_write_wait_for_an_election(members: Members, autojump_clock: trio.abc.Clock) -> None:
+    async def slow(request: Request) -> Response:
+        if request.path != "/version":
+            await trio.sleep(3 * ATTEMPT_S)
+        return ok(9)
+
+    await members.add("a", slow)
+    await members.add("b", works)
+    client = members.client("a", "b", "c")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(client.run)
+        assert await client.put(b"k", b"v") == 9
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_slow_election_does_not_make_a_member_suspect(members: Members, autojump_clock: trio.abc.Clock) -> None:
     """A write that waits for consensus on a member that lives is left to wait."""
     await members.add("a", works)
