@@ -12,7 +12,7 @@ themselves (the kubelet does that when its heartbeat fails, as upstream's does).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -26,7 +26,7 @@ from ha.kube.errors import ApiError
 from ha.kube.kinds import POD, Kind, Object
 from ha.world import Address, Network
 
-__all__ = ["KubeClient", "ObjectList", "Watch", "WatchEvent"]
+__all__ = ["FencedError", "KubeClient", "ObjectList", "Watch", "WatchEvent"]
 
 Objects: TypeAlias = list[Object]
 EventType: TypeAlias = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
@@ -80,13 +80,30 @@ class Watch:
         return WatchEvent(event["type"], event["object"])
 
 
-class KubeClient:
-    """Typed access to one API server (or to the balancer before several). `timeout_s` bounds each request."""
+class FencedError(Exception):
+    """A write was not sent, because the right to write is not certainly held any more."""
 
-    def __init__(self, net: Network, server: Address, *, user_agent: str, timeout_s: float) -> None:
+
+class KubeClient:
+    """Typed access to one API server (or to the balancer before several). `timeout_s` bounds each request.
+
+    `may_write` is asked before every write; when it says no the write ends in FencedError. That is how a leader
+    that was paused past its lease is kept from acting on what it knew before.
+    """
+
+    def __init__(
+        self,
+        net: Network,
+        server: Address,
+        *,
+        user_agent: str,
+        timeout_s: float,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.server = server
         self._net = net
         self._timeout_s = timeout_s
+        self._may_write = may_write
         self._headers = {"user-agent": user_agent, "accept": "application/json"}
         self._http = Client(net, server, headers=self._headers)
         self._watches: set[trio.CancelScope] = set()
@@ -242,6 +259,8 @@ class KubeClient:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] = _JSON,
     ) -> Object:
+        if method != "GET" and not self._may_write():
+            raise FencedError(f"{method} {path}: the lease that permits it was not renewed in time")
         answer: Response = await self._http.request(
             method,
             f"{path}?{urlencode(query)}" if query else path,

@@ -70,6 +70,17 @@ class LeaderElector:
         self._retry_period_s = retry_period_s
         self._observed: Object = {}
         self._observed_at = -float("inf")
+        self._renewed_at = -float("inf")
+
+    def certain(self) -> bool:
+        """Whether this process leads beyond doubt: the lease that it last asked for lasts another `retry_period_s`.
+
+        Nobody else takes the lease before, unless clocks run at different rates; the margin is for writes on their
+        way. A leader that gives up in time never sees this become false. What a leader writes should be fenced
+        with this (`KubeClient.may_write`): a process that was paused finds out that it lost the lease only when it
+        next looks, and client-go, which has no such fence, lets it act in between.
+        """
+        return self.leading and trio.current_time() < self._renewed_at + self._lease_duration_s - self._retry_period_s
 
     async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
         """Wait for the lease, then run `lead` while it is held. Returns when `lead` does.
@@ -119,12 +130,14 @@ class LeaderElector:
             return False
 
     async def _try_acquire_or_renew(self) -> bool:
+        asked_at = trio.current_time()
         try:
             lease = await self._client.get(LEASE, self._name, _NAMESPACE)
         except ApiError as error:
             if error.status != 404:
                 raise
             self._observe(await self._client.create(LEASE, self._lease({}, {}), _NAMESPACE))
+            self._renewed_at = asked_at
             return True
         spec: Object = lease.get("spec") or {}
         if spec != self._observed:
@@ -134,6 +147,7 @@ class LeaderElector:
         if held_by and held_by != self._identity and valid:
             return False
         self._observe(await self._client.update(LEASE, self._lease(lease["metadata"], spec)))
+        self._renewed_at = asked_at
         return True
 
     def _observe(self, lease: Object) -> None:

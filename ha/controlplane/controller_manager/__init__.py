@@ -24,15 +24,12 @@ LEASE_NAME = "kube-controller-manager"
 async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Run until cancelled. Started when the health endpoint listens. Raises LostLeaseError."""
     server = Address.parse(config.api_server)
-    client = KubeClient(host.net, server, user_agent=LEASE_NAME, timeout_s=config.client_timeout_s)
     lease_client = KubeClient(
         host.net,
         server,
         user_agent=f"{LEASE_NAME}/leader-election",
         timeout_s=min(config.client_timeout_s, config.lease_renew_deadline_s / 2),
     )
-    events = EventRecorder(client, "controllermanager", host=host)
-    manager = Manager(client, events, config, host=host)
     elector = LeaderElector(
         lease_client,
         LEASE_NAME,
@@ -42,6 +39,11 @@ async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None
         renew_deadline_s=config.lease_renew_deadline_s,
         retry_period_s=config.lease_retry_period_s,
     )
+    client = KubeClient(
+        host.net, server, user_agent=LEASE_NAME, timeout_s=config.client_timeout_s, may_write=elector.certain
+    )
+    events = EventRecorder(client, "controllermanager", host=host)
+    manager = Manager(client, events, config, host=host)
     async with trio.open_nursery() as nursery:
         await nursery.start(
             serve_health,

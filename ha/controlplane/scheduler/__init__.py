@@ -36,15 +36,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Run until cancelled. Started when the health endpoint listens. Raises LostLeaseError."""
     server = Address.parse(config.api_server)
-    client = KubeClient(host.net, server, user_agent="kube-scheduler", timeout_s=config.client_timeout_s)
     lease_client = KubeClient(
         host.net,
         server,
         user_agent="kube-scheduler/leader-election",
         timeout_s=min(config.client_timeout_s, config.lease_renew_deadline_s / 2),
     )
-    events = EventRecorder(client, "default-scheduler", host=host)
-    scheduler = Scheduler(client, events, host=host)
     elector = LeaderElector(
         lease_client,
         LEASE_NAME,
@@ -54,6 +51,11 @@ async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None
         renew_deadline_s=config.lease_renew_deadline_s,
         retry_period_s=config.lease_retry_period_s,
     )
+    client = KubeClient(
+        host.net, server, user_agent="kube-scheduler", timeout_s=config.client_timeout_s, may_write=elector.certain
+    )
+    events = EventRecorder(client, "default-scheduler", host=host)
+    scheduler = Scheduler(client, events, host=host)
     async with trio.open_nursery() as nursery:
         await nursery.start(
             serve_health,

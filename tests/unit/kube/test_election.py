@@ -8,9 +8,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from ha.kube.client import KubeClient
+from ha.kube.client import FencedError, KubeClient
 from ha.kube.election import LeaderElector, LostLeaseError
-from ha.kube.kinds import LEASE
+from ha.kube.kinds import CONFIG_MAP, LEASE
 from ha.world import Address
 from tests.fakes.world import FakeWorld
 from tests.unit.kube.fake_api import PORT, FakeApi
@@ -139,3 +139,21 @@ async def test_lease_that_could_not_be_held_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="must hold"):
         LeaderElector(client, "x", "me", host=world.host("c"), lease_duration_s=5, renew_deadline_s=10)
+
+
+async def test_a_leader_that_was_paused_past_its_lease_writes_nothing(
+    autojump_clock: MockClock, start: Start, world: FakeWorld, api: FakeApi
+) -> None:
+    """When it wakes, its workers run as soon as its renewal does. client-go has no such fence: seen here as a resumed
+    controller-manager that declared every Node dead, by what it had heard before the pause.
+    """
+    a = await start("a")
+    server = Address(world.address("api"), PORT)
+    client = KubeClient(world.host("a").net, server, user_agent="a", timeout_s=2.0, may_write=a.elector.certain)
+    body = {"metadata": {"name": "before"}}
+    await client.create(CONFIG_MAP, body, "default")
+    autojump_clock.jump(13.1)
+    with pytest.raises(FencedError):
+        await client.create(CONFIG_MAP, {"metadata": {"name": "after"}}, "default")
+    assert (await client.get(CONFIG_MAP, "before", "default"))["metadata"]["name"] == "before"
+    await client.aclose()
