@@ -3,6 +3,9 @@
 Each entry of the schedule is a task of its own. Whatever is still in force when the schedule ends, for
 whatever reason (the load ended, Ctrl-C), is undone in reverse order of injection; an undo that fails is
 recorded and never stops the next one.
+
+An injection that was begun is carried through and recorded, also when the load ends meanwhile: half a restart would
+leave a node that nobody boots, and a fault without a record would be one that nobody judges.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Literal
 import msgspec
 import trio
 
-from ha.chaos.faults import FaultType, registry
+from ha.chaos.faults import registry
 from ha.chaos.targets import Victim, resolve
 from ha.cluster import Cluster, NoLeaderSeenError, View
 from ha.history import Event, FaultEvent
@@ -23,7 +26,8 @@ from ha.world import Evidence, NotAttestedError
 
 __all__ = ["Injector"]
 
-_UNDO_LIMIT_S = 30.0
+_LIMIT_S = 30.0
+"""Of one injection and of one undo, neither of which a cancellation interrupts."""
 
 
 class _Active(msgspec.Struct, frozen=True):
@@ -83,28 +87,39 @@ class Injector:
         kind = self._types[fault.fault]
         index = self._count
         self._count += 1
+        unknown = _Active(index, fault, [])
+        begun_s = self._now_s()
         try:
             victims = await resolve(fault.target, self._cluster.plan, self._view, self._random)
         except NoLeaderSeenError as error:
-            self._record(self._now_s(), _Active(index, fault, []), "inject", {}, str(error))
+            self._record(begun_s, unknown, "inject", {}, str(error))
             return None
+        except trio.Cancelled:
+            self._record(begun_s, unknown, "inject", {}, "the load ended before it was known whom to hit")
+            raise
         active = _Active(index, fault, victims)
         if not kind.instant:
             self._active.append(active)
-        at_s = self._now_s()
-        evidence, failure = await self._on_each(kind.inject, victims)
-        self._record(at_s, active, "inject", evidence, failure or ("" if victims else "nobody matched"))
+        await self._act(active, "inject", kind.inject)
         return None if kind.instant else active
 
     async def _undo(self, active: _Active) -> None:
-        kind: FaultType = self._types[active.fault.fault]
+        self._active.remove(active)
+        await self._act(active, "undo", self._types[active.fault.fault].undo)
+
+    async def _act(
+        self,
+        active: _Active,
+        action: Literal["inject", "undo"],
+        act: Callable[[Cluster, Victim], Awaitable[Evidence]],
+    ) -> None:
+        """Act on all victims, whatever is cancelled meanwhile, and record what came of it."""
         at_s = self._now_s()
-        with trio.CancelScope(shield=True), trio.move_on_after(_UNDO_LIMIT_S) as limit:
-            self._active.remove(active)
-            evidence, failure = await self._on_each(kind.undo, active.victims)
-            self._record(at_s, active, "undo", evidence, failure)
-        if limit.cancelled_caught:
-            self._record(at_s, active, "undo", {}, f"took over {_UNDO_LIMIT_S:g} s")
+        evidence: dict[str, object] = {}
+        failure = f"took over {_LIMIT_S:g} s"
+        with trio.CancelScope(shield=True), trio.move_on_after(_LIMIT_S):
+            evidence, failure = await self._on_each(act, active.victims)
+        self._record(at_s, active, action, evidence, failure or ("" if active.victims else "nobody matched"))
 
     async def _undo_all(self) -> None:
         for active in reversed(self._active.copy()):
@@ -119,9 +134,13 @@ class Injector:
 
         async def on(victim: Victim) -> None:
             try:
-                evidence[str(victim)] = await act(self._cluster, victim)
+                seen = await act(self._cluster, victim)
             except (LookupError, ValueError, OSError, NotAttestedError) as error:
                 errors.append(f"{victim}: {error}")
+                return
+            if not seen:
+                errors.append(f"{victim}: nothing shows it")
+            evidence[str(victim)] = seen
 
         async with trio.open_nursery() as nursery:
             for victim in victims:

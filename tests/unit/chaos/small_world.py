@@ -22,6 +22,8 @@ class SmallWorld:
         self.extra = extra or {}
         self.latency_s = 0.0
         self.deaf: set[str] = set()
+        self.silent = False
+        """Signals work, and nothing shows it."""
         self.paused: set[tuple[str, str]] = set()
         self.log: list[str] = []
         self._pid = 100
@@ -64,7 +66,7 @@ class SmallWorld:
                 self._exits_in.send_nowait((node, ProcessExit(name, info.pid, None, 9)))
             return {"exited": names}
         (self.paused.update if signal == "pause" else self.paused.difference_update)({(node, name) for name in names})
-        return {"state": dict.fromkeys(names, signal)}
+        return {} if self.silent else {"state": dict.fromkeys(names, signal)}
 
     async def memory_bytes(self) -> dict[str, int]:
         return {}

@@ -146,6 +146,29 @@ async def test_no_leader_is_recorded_not_raised(autojump_clock: trio.abc.Clock) 
     assert [(event.attested, event.nodes) for event in bench.events] == [(False, [])]
 
 
+async def test_an_injection_that_the_end_of_the_load_meets_is_carried_through(autojump_clock: trio.abc.Clock) -> None:
+    """Half a restart would leave a node that nobody boots, and nobody would have heard of the fault."""
+    bench = Bench()
+    bench.world.latency_s = 0.5
+    await bench.run(fault("restart", "worker-1", at_s=4.8), load_s=5)
+    assert [process.name for process in await bench.world.processes("worker-1")] == ["kubelet"]
+    assert bench.said() == [("inject", "restart", ["worker-1"], True)]
+
+
+async def test_a_fault_whose_victims_are_unknown_when_the_load_ends_is_recorded(autojump_clock: trio.abc.Clock) -> None:
+    bench = Bench()
+    bench.leaders.etcd_leader = trio.sleep_forever
+    await bench.run(fault("kill", "etcd-leader", at_s=4), load_s=5)
+    assert [(event.action, event.nodes, event.attested) for event in bench.events] == [("inject", [], False)]
+
+
+async def test_a_fault_without_evidence_is_not_attested(autojump_clock: trio.abc.Clock) -> None:
+    bench = Bench()
+    bench.world.silent = True
+    await bench.run(fault("pause", "worker-1"))
+    assert bench.events[0].attested is False
+
+
 async def test_every_repeats_until_the_load_ends_and_asks_for_the_target_anew(autojump_clock: trio.abc.Clock) -> None:
     bench = Bench()
 
