@@ -1,8 +1,9 @@
 """The replicated log: PySyncObj made safe, its journal on disk, its peers, its driver.
 
 Read in this order: `replica` (what callers use, and the driver), `core` (consensus, sans-IO, with the list of what
-was put right), `binding` (the only file that knows PySyncObj's insides), `journal` and `records` (what is durable,
-and how it lies on disk), `transport` and `frames` (how members talk), `sessions` (exactly once), `reads` (ReadIndex).
+was put right) and `elections`, `binding` (the only file that knows PySyncObj's insides), `journal` and `records`
+(what is durable, and how it lies on disk), `transport` and `frames` (how members talk), `sessions` (exactly once),
+`reads` (ReadIndex).
 """
 
 from ha.raft.errors import (

@@ -17,7 +17,7 @@ What stock PySyncObj gets wrong, and where it is put right (numbers are those of
     commits, and no further than what it compared.
 5.  6. 7. 8. Snapshot and log are stored apart, snapshots kept in memory, load errors swallowed, logs rewritten in
     place → one journal file, replaced atomically; errors raise.
-9.  Votes are counted without the voter → `_on_vote`.
+9.  Votes are counted without the voter → `ha.raft.elections`.
 10. A leader that lost its majority serves stale reads for 30 s → ReadIndex (thesis 6.4), and a leader that a
     majority did not answer for one election timeout steps down.
 11. Proposals are executed twice or forgotten → sessions (`ha.raft.sessions`), not here.
@@ -27,25 +27,26 @@ What stock PySyncObj gets wrong, and where it is put right (numbers are those of
 14. Repair takes one index per heartbeat → a rejection names the first index of the conflicting term (paper
     5.3), and is answered at once.
 15. A deposed leader is not told; a member that was cut off disrupts → `HigherTerm`, stickiness (thesis 4.2.3),
-    pre-vote (thesis 9.6).
+    pre-vote (thesis 9.6): `ha.raft.elections`.
 16. Large entries are cut into pieces wrongly → they are never cut; the driver bounds commands.
 17. The send loop ends only when the clock moves → `send_appends` ends when there is nothing left to send.
 18. A full disk kills the process by SIGBUS → no memory maps; OSError.
 19. Callbacks of a deposed leader never fire → there are none.
 
 Beyond those: when the connection of the leader's process ends, its followers campaign at once rather than after
-an election timeout (`peer_disconnected`). Pre-vote makes that harmless when the leader is alive after all.
+an election timeout (`peer_died`). Pre-vote makes that harmless when the leader is alive after all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from pysyncobj import SyncObjConf
 
-from ha.raft.binding import CANDIDATE, LEADER, REGULAR, Peer, StockRaft
+from ha.raft.binding import LEADER, REGULAR, Peer
+from ha.raft.elections import Elections, Timing
 from ha.raft.journal import Journal, Snapshot
 from ha.raft.messages import (
     NO_ANSWER,
@@ -72,9 +73,6 @@ __all__ = ["Machine", "RaftCore", "Timing"]
 
 BATCH_BYTES = 1 << 20
 COMPACT_BYTES = 64 << 20
-EAGER_FOR_S = 1.0
-EAGER_FIRST_S = (0.005, 0.05)
-EAGER_RETRY_S = (0.02, 0.12)
 
 
 class Machine(Protocol):
@@ -93,15 +91,7 @@ class Machine(Protocol):
         ...
 
 
-class Timing(NamedTuple):
-    """Periods in seconds, and when to compact. An election timeout is drawn from one to two times `election_s`."""
-
-    heartbeat_s: float
-    election_s: float
-    snapshot_every: int
-
-
-class RaftCore(StockRaft):
+class RaftCore(Elections):
     """One member. See the module for the order in which to call."""
 
     def __init__(
@@ -116,7 +106,7 @@ class RaftCore(StockRaft):
         timing: Timing,
     ) -> None:
         self.name = name
-        self._timing, self._random, self._machine = timing, random, machine
+        self._machine = machine
         self._proposals: list[bytes] = []
         self._progress: dict[str, Progress] = {}
         self._reads = Reads()
@@ -125,12 +115,8 @@ class RaftCore(StockRaft):
         self._urgent: set[str] = set()
         self._sequence = 0
         self._told_commit = 0
-        self._heard_leader_at = self._eager_until = -math.inf
-        self._voters: tuple[int, set[str]] = (0, set())
-        self._pre_vote_round = 0
-        self._pre_voters: set[str] | None = None
         self._incoming: Incoming | None = None
-        super().__init__(name, peers, journal, clock, self._conf(timing))
+        super().__init__(name, peers, journal, clock, self._conf(timing), random, timing)
         if journal.snapshot is not None:
             machine.restore(journal.snapshot.state)
         if not peers:
@@ -189,15 +175,6 @@ class RaftCore(StockRaft):
         """Messages to this member go nowhere from now on."""
         self._connected.discard(peer)
 
-    def peer_died(self, peer: str) -> None:
-        """A connection to or from this member was ended by its process or its kernel. If it led, campaign soon."""
-        self.enter()
-        if self.leader == peer:
-            now = self._clock()
-            self.forget_leader()
-            self._heard_leader_at, self._eager_until = -math.inf, now + EAGER_FOR_S
-            self.set_election_deadline(now + self._random.uniform(*EAGER_FIRST_S))
-
     def tick(self) -> None:
         """Do what is due: elect, commit, apply, send, compact."""
         self.enter()
@@ -209,78 +186,6 @@ class RaftCore(StockRaft):
             return -math.inf if self.commit_index < self.journal.last_index else math.inf
         return self.timer()
 
-    # -- elections -----------------------------------------------------------------------------------------
-
-    def election_timeout_s(self) -> float:
-        """Draw how long to wait for a leader (paper 5.2); shorter while the leader is known to be dead."""
-        if self._clock() < self._eager_until:
-            return self._random.uniform(*EAGER_RETRY_S)
-        return self._random.uniform(self._timing.election_s, 2 * self._timing.election_s)
-
-    def may_campaign(self) -> bool:
-        """The election timer expired: campaign if a majority would vote for it, else ask whether it would."""
-        if self._has_majority(self._pre_voters or set()):
-            self._pre_voters = None
-            return True
-        self.forget_leader()
-        self._pre_voters = set()
-        self._pre_vote_round += 1
-        self.set_election_deadline(self._clock() + self.election_timeout_s())
-        last = self.journal.last_index
-        question = PreVote(self.term + 1, last, self.journal.term_at(last), self._pre_vote_round)
-        self._hold_for_all(question)
-        return False
-
-    def _has_majority(self, others: set[str]) -> bool:
-        return len(others) + 1 > self.cluster_size / 2
-
-    def _hold_for_all(self, message: RaftMessage) -> None:
-        self.outbox.held += [(peer, message) for peer in self.peers]
-
-    def _hold(self, node: Peer, message: RaftMessage) -> None:
-        self.outbox.held.append((node.id, message))
-
-    def _is_loyal(self) -> bool:
-        """Whether this member knows a living leader, and so will not help to depose it (thesis 4.2.3)."""
-        return self.is_leader or self._clock() < self._heard_leader_at + self._timing.election_s
-
-    def _on_pre_vote(self, node: Peer, message: PreVote) -> None:
-        if self._is_loyal():
-            return
-        if message.term <= self.term:
-            self._hold(node, HigherTerm(self.term))
-        elif (message.last_term, message.last_index) >= (self.journal.entries[-1][2], self.journal.last_index):
-            self._hold(node, PreVoteGranted(message.term, message.round))
-
-    def _on_pre_vote_granted(self, node: Peer, message: PreVoteGranted) -> None:
-        if self._pre_voters is None or message.round != self._pre_vote_round or message.term != self.term + 1:
-            return
-        self._pre_voters.add(node.id)
-        if self._has_majority(self._pre_voters):
-            self.set_election_deadline(-math.inf)
-
-    def _on_request_vote(self, node: Peer, message: RequestVote) -> None:
-        if message.term < self.term:
-            self._hold(node, HigherTerm(self.term))
-        elif not self._is_loyal():
-            if message.term > self.term:
-                self._pre_voters = None
-            self.consider_vote(node, message)
-
-    def _on_vote(self, node: Peer, message: Vote) -> None:
-        if message.term != self.term or self.role != CANDIDATE:
-            return
-        if self._voters[0] != self.term:
-            self._voters = (self.term, set())
-        if node.id not in self._voters[1]:
-            self._voters[1].add(node.id)
-            self.count_vote(node, message)
-
-    def _on_higher_term(self, _node: Peer, message: HigherTerm) -> None:
-        if message.term > self.term:
-            self._pre_voters = None
-            self.step_down(message.term)
-
     def _on_role_changed(self, before: int, _after: int) -> None:
         if before == LEADER:
             self._failed_reads += self._reads.fail()
@@ -290,7 +195,7 @@ class RaftCore(StockRaft):
 
     def on_leading(self) -> None:
         """Begin a term as its leader: nothing is known of the followers' logs (paper, figure 2)."""
-        self._eager_until = -math.inf
+        self.be_patient()
         self._urgent.clear()
         next_index = self.journal.last_index + 1
         self._progress = {peer: Progress(next_index) for peer in self.peers}
@@ -424,8 +329,7 @@ class RaftCore(StockRaft):
             self._hold(node, HigherTerm(self.term))
             return False
         assert not (self.is_leader and term == self.term), f"{node.id} and {self.name} both lead term {term}"
-        self._heard_leader_at, self._eager_until = self._clock(), -math.inf
-        self._pre_voters = None
+        self.hear_leader()
         self.follow(node, term)
         return True
 

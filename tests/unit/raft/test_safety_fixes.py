@@ -592,9 +592,10 @@ def disrupted_by_a_candidate(member) -> bool:
         schedule.settle("LF", 2)
         schedule.take("LF", "G")
     schedule.members["G"].time_out()
-    schedule.tick("G")
-    schedule.give(schedule.take("G", "LF"))
-    schedule.give(schedule.take("LF", "G"))
+    for _ in range(3):
+        schedule.tick("G")
+        schedule.give(schedule.take("G", "LF"))
+        schedule.give(schedule.take("LF", "G"))
     schedule.tick("L")
     return not schedule.members["L"].is_leader()
 

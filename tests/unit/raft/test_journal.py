@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+
+from ha.raft import JournalCorruptError
+from ha.raft.journal import Journal, Snapshot
+from ha.raft.records import Kind, encode_batch, encode_record
+from tests.fakes.world import FakeWorld
+
+
+async def test_a_new_journal_begins_with_the_entry_before_all_others(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        journal = await Journal.open(world.disk("a"), "raft/journal")
+        assert [(index, term) for _, index, term in journal.entries] == [(1, 0)]
+        assert (journal.term, journal.vote, journal.incarnation) == (0, None, 1)
+
+
+async def test_everything_synced_is_there_again(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.set_term(3, "b")
+        for index in range(2, 10):
+            journal.append(b"%d" % index, index, 3)
+        journal.truncate(6)
+        journal.append(b"other", 6, 4)
+        await journal.sync()
+        await world.power_off("a")
+        again = await Journal.open(disk, "journal")
+        assert again.entries == journal.entries
+        assert (again.term, again.vote) == (3, "b")
+
+
+async def test_each_start_is_another_incarnation(autojump_clock) -> None:
+    """Even if the machine stops right after: two incarnations never share a number."""
+    async with FakeWorld() as world:
+        for expected in range(1, 5):
+            assert (await Journal.open(world.disk("a"), "journal")).incarnation == expected
+            await world.power_off("a")
+
+
+@pytest.mark.parametrize("seed", range(30))
+async def test_power_loss_keeps_all_that_was_synced_and_whole_batches_only(autojump_clock, seed: int) -> None:
+    async with FakeWorld(seed=seed) as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.append(b"synced", 2, 1)
+        await journal.sync()
+        for index in range(3, 8):
+            journal.append(b"x" * 50, index, 1)
+        disk.fail_with = OSError(5, "the power went off during the sync")
+        with pytest.raises(OSError, match="power"):
+            await journal.sync()
+        disk.fail_with = None
+        await world.power_off("a")
+        assert (await Journal.open(disk, "journal")).last_index in (2, 7)
+
+
+async def test_a_torn_tail_is_cut_so_that_what_is_written_next_is_found(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        await Journal.open(disk, "journal")
+        whole = disk.read("journal")
+        await disk.replace("journal", whole + b"torn" + bytes(99))
+        journal = await Journal.open(disk, "journal")
+        journal.append(b"after", 2, 1)
+        await journal.sync()
+        assert (await Journal.open(disk, "journal")).entries[-1] == (b"after", 2, 1)
+
+
+async def test_damage_in_the_middle_stops_the_member(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        for index in range(2, 6):
+            journal.append(b"command %d" % index, index, 1)
+            await journal.sync()
+        await disk.replace("journal", disk.read("journal").replace(b"command 3", b"Command 3"))
+        with pytest.raises(JournalCorruptError, match="damaged"):
+            await Journal.open(disk, "journal")
+
+
+async def test_a_gap_in_the_log_stops_the_member(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        await Journal.open(disk, "journal")
+        data = disk.read("journal")
+        await disk.replace("journal", data + encode_batch(encode_record(Kind.ENTRY, 9, 1, b"x"), len(data)))
+        with pytest.raises(JournalCorruptError, match="entry 9 follows entry 1"):
+            await Journal.open(disk, "journal")
+
+
+async def test_compaction_keeps_the_end_of_the_log(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        for index in range(2, 50):
+            journal.append(b"%d" % index, index, 1)
+        journal.set_term(2, "c")
+        journal.compact(Snapshot(40, 1, b"state"), 35)
+        await journal.sync()
+        again = await Journal.open(disk, "journal")
+        assert (again.first_index, again.last_index) == (35, 49)
+        assert again.snapshot == Snapshot(40, 1, b"state")
+        assert (again.term, again.vote) == (2, "c")
+
+
+async def test_entries_after_a_compaction_are_appended_to_the_new_file(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.install(Snapshot(100, 7, b"state"))
+        await journal.sync()
+        journal.append(b"next", 101, 7)
+        await journal.sync()
+        await world.power_off("a")
+        assert (await Journal.open(disk, "journal")).entries[-1] == (b"next", 101, 7)
+
+
+async def test_a_vote_is_given_once_in_a_term(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        journal = await Journal.open(world.disk("a"), "journal")
+        journal.set_term(1, "b")
+        with pytest.raises(AssertionError):
+            journal.set_term(1, "c")
+        with pytest.raises(AssertionError):
+            journal.set_term(0, None)
+
+
+def test_a_slice_holds_at_least_one_entry_and_stops_at_the_limit() -> None:
+    journal = Journal()
+    for index in range(2, 12):
+        journal.append(bytes(100), index, 1)
+    assert [index for _, index, _ in journal.slice(3, 1)] == [3]
+    assert [index for _, index, _ in journal.slice(3, 250)] == [3, 4, 5]
+    assert len(journal.slice(3, 1 << 20)) == 9
