@@ -94,6 +94,7 @@ def _controller_manager(node: str, api_server: str, timings: Timings) -> control
         lease_retry_period_s=timings.lease_retry_period,
         node_monitor_period_s=timings.node_monitor_period,
         node_monitor_grace_s=timings.node_monitor_grace,
+        node_eviction_rate_per_s=1 / timings.node_eviction_period,
         pod_eviction_toleration_s=timings.pod_eviction_toleration,
         client_timeout_s=timings.client_timeout,
     )

@@ -88,6 +88,10 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     pod_eviction_toleration: Annotated[
         Seconds, Meta(description="How long Pods tolerate a node that is not ready or unreachable.")
     ] = 300.0
+    node_eviction_period: Annotated[
+        Annotated[float, Meta(gt=0, extra={"format": "duration"})],
+        Meta(description="Time between the evictions of two nodes that fell silent."),
+    ] = 10.0
     container_backoff: Annotated[Seconds, Meta(description="First delay before a container is restarted.")] = 10.0
     container_backoff_max: Annotated[Seconds, Meta(description="Longest delay; it doubles in between.")] = 300.0
     load_balancer_check: Annotated[Period, Meta(description="Time between health checks of a backend.")] = 1.0
