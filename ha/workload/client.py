@@ -15,13 +15,9 @@ from ha.http import Client as HttpClient
 from ha.http import HttpError, Response
 from ha.workload.configmaps import (
     HEADERS,
-    Answer,
     Call,
-    Page,
     call,
     interpret,
-    interpret_list,
-    list_call,
     namespace_call,
     unanswered,
 )
@@ -30,8 +26,6 @@ from ha.workload.recorder import Recorder
 from ha.world import Address, Host, Random
 
 __all__ = ["Client"]
-
-_PAGE = 500
 
 
 class Client:
@@ -92,23 +86,6 @@ class Client:
         await self._heed(served=answer.served)
         there = answer.outcome == "ok" or (answer.error or "").startswith("409")
         return None if there else f"namespace: {answer.error}"
-
-    async def list_all(self) -> dict[str, tuple[str | None, int | None]] | Answer:
-        """One consistent list of the workload's ConfigMaps, (value, revision) by name, or what went wrong."""
-        found: dict[str, tuple[str | None, int | None]] = {}
-        more = ""
-        while True:
-            try:
-                page: Page | Answer = interpret_list(await self._send(list_call(self.workload, limit=_PAGE, more=more)))
-            except HttpError as error:
-                page = unanswered(error)
-            if isinstance(page, Answer):
-                await self._heed(served=page.served)
-                return page
-            found |= page.found
-            more = page.more
-            if not more:
-                return found
 
     async def hang_up(self) -> None:
         """Give the connection up; the next request makes a new one."""

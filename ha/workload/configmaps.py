@@ -17,8 +17,6 @@ tells nothing of the current revision, since the body of a 409 does not name it.
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import msgspec
 
 from ha.history import OperationType, Outcome
@@ -31,11 +29,8 @@ __all__ = [
     "NAMESPACE",
     "Answer",
     "Call",
-    "Page",
     "call",
     "interpret",
-    "interpret_list",
-    "list_call",
     "namespace_call",
     "unanswered",
 ]
@@ -63,13 +58,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     served: bool = True
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a list: (value, revision) by name. `more` continues it."""
-
-    found: dict[str, tuple[str | None, int | None]]
-    more: str = ""
-
-
 class _Metadata(msgspec.Struct):
     name: str = ""
     resourceVersion: str = ""  # noqa: N815  (Kubernetes' own field name)
@@ -80,15 +68,6 @@ class _Object(msgspec.Struct):
     data: dict[str, str] = {}
 
 
-class _ListMetadata(msgspec.Struct):
-    continue_: str = msgspec.field(name="continue", default="")
-
-
-class _List(msgspec.Struct):
-    items: list[_Object]
-    metadata: _ListMetadata = msgspec.field(default_factory=_ListMetadata)
-
-
 class _Status(msgspec.Struct):
     kind: str = ""
     reason: str = ""
@@ -97,7 +76,6 @@ class _Status(msgspec.Struct):
 
 
 _object = msgspec.json.Decoder(_Object)
-_list = msgspec.json.Decoder(_List)
 _status = msgspec.json.Decoder(_Status)
 
 
@@ -123,14 +101,6 @@ def namespace_call() -> Call:
     return Call("POST", NAMESPACE_KIND.path(), msgspec.json.encode(body))
 
 
-def list_call(workload: str, *, limit: int, more: str = "") -> Call:
-    """The request for a page of the ConfigMaps of a workload."""
-    query = {"labelSelector": f"{LABEL}={workload}", "limit": str(limit)}
-    if more:
-        query["continue"] = more
-    return Call("GET", f"{CONFIG_MAP.path(NAMESPACE)}?{urlencode(query)}")
-
-
 def interpret(type_: OperationType, response: Response) -> Answer:
     """What an answer proves."""
     if 200 <= response.status < 300:
@@ -147,18 +117,6 @@ def unanswered(error: HttpError) -> Answer:
     """What it means that no answer came."""
     text = f"{type(error).__name__}: {error}"
     return Answer(outcome="fail" if error.definite else "info", error=text, served=False)
-
-
-def interpret_list(response: Response) -> Page | Answer:
-    """A page, or what went wrong."""
-    if response.status != 200:
-        return interpret("read", response)
-    try:
-        listed = _list.decode(response.body)
-    except msgspec.DecodeError as error:
-        return Answer(outcome="fail", error=f"unreadable list: {error}", served=False)
-    found = {item.metadata.name: (item.data.get("value"), _revision(item.metadata)) for item in listed.items}
-    return Page(found=found, more=listed.metadata.continue_)
 
 
 def _done(type_: OperationType, body: bytes) -> Answer:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import trio
 
+from ha.history import Operation
 from ha.spec import Workload
 from ha.workload.client import Client
 from ha.workload.pacing import Arrivals
 from ha.workload.recorder import Recorder
 from ha.world import Address, Host
 
-__all__ = ["Context", "NotSetUpError", "Turn", "for_each", "persist", "take_turns"]
+__all__ = ["Context", "NotSetUpError", "Turn", "for_each", "persist", "read_all", "share", "take_turns"]
 
 Turn: TypeAlias = Callable[[Client], Awaitable[None]]
 """One operation of one client."""
@@ -87,3 +89,31 @@ async def persist(client: Client, attempt: Callable[[], Awaitable[str | None]], 
         if wrong is None or trio.current_time() >= deadline:
             return wrong
         await client.pause()
+
+
+def share(keys: Sequence[str], client: Client, clients: Sequence[Client]) -> Sequence[str]:
+    """The keys that fall to one of several clients."""
+    return keys[client.number :: len(clients)]
+
+
+async def read_all(clients: Sequence[Client], keys: Sequence[str], *, patience_s: float) -> list[Operation]:
+    """Read every key until it is answered. A client that loses its patience leaves the rest of its keys out.
+
+    One read per key, and no list: a server may answer a list from a cache, which would vouch for the store.
+    """
+    final: list[Operation] = []
+
+    async def read(client: Client, key: str) -> str | None:
+        operation = await client.ask("read", key)
+        if operation.outcome != "ok":
+            return f"{key}: {operation.error}"
+        final.append(operation)
+        return None
+
+    async def work(client: Client) -> None:
+        for key in share(keys, client, clients):
+            if await persist(client, partial(read, client, key), patience_s=patience_s) is not None:
+                return
+
+    await for_each(clients, work)
+    return final

@@ -1,8 +1,6 @@
 """Unique creations: every request creates a ConfigMap that nobody else creates, and nobody deletes one.
 
-Whatever was acknowledged must be there in the end. Reading back is one consistent list (in pages of one
-snapshot), recorded as a read of each key that was ever asked for: each by a client of its own, since all of
-them took place at once.
+Whatever was acknowledged must be there in the end, and every key that was ever asked for is read to see.
 """
 
 from __future__ import annotations
@@ -14,8 +12,7 @@ import trio
 from ha.history import Operation
 from ha.workload.catalogue import WorkloadKind
 from ha.workload.client import Client
-from ha.workload.configmaps import Answer
-from ha.workload.context import Context, NotSetUpError, for_each, persist, take_turns
+from ha.workload.context import Context, NotSetUpError, persist, read_all, take_turns
 from ha.workload.pacing import Arrivals
 
 __all__ = ["WORKLOAD", "Create"]
@@ -41,34 +38,13 @@ class Create:
         await take_turns(self._clients, arrivals, self._turn, until)
 
     async def read_back(self) -> Sequence[Operation]:
-        """List until it is answered."""
-        final: list[Operation] = []
-
-        async def work(client: Client) -> None:
-            await persist(client, lambda: self._list(client, final), patience_s=self._context.patience_s)
-
-        await for_each([self._context.client(len(self._clients))], work)
-        return final
+        """Every key, those of unknown outcome too."""
+        return await read_all(self._clients, self._keys, patience_s=self._context.patience_s)
 
     async def _turn(self, client: Client) -> None:
         value = client.new_value()
         self._keys.append(value)
         await client.ask("create", value, value=value)
-
-    async def _list(self, client: Client, final: list[Operation]) -> str | None:
-        recorder = self._context.recorder
-        pending = [
-            recorder.invoke(client.workload, client.number + index, "read", key) for index, key in enumerate(self._keys)
-        ]
-        found = await client.list_all()
-        if isinstance(found, Answer):
-            for read in pending:
-                recorder.complete(read, found.outcome, error=found.error)
-            return found.error
-        for read in pending:
-            value, revision = found.get(read.key, (None, 0))
-            final.append(recorder.complete(read, "ok", value=value, revision=revision))
-        return None
 
 
 WORKLOAD = WorkloadKind("create", "creations of unique ConfigMaps, none of which may vanish", Create)

@@ -16,7 +16,7 @@ import trio
 from ha.history import Operation, OperationType
 from ha.workload.catalogue import WorkloadKind
 from ha.workload.client import Client
-from ha.workload.context import Context, NotSetUpError, for_each, persist, take_turns
+from ha.workload.context import Context, NotSetUpError, for_each, persist, read_all, share, take_turns
 from ha.workload.pacing import Arrivals
 from ha.world import Random
 
@@ -51,7 +51,7 @@ class Register:
 
         async def work(client: Client) -> None:
             error = await persist(client, client.ensure_namespace, patience_s=self._context.patience_s)
-            for key in self._share(client):
+            for key in share(self._keys, client, self._clients):
                 error = error or await persist(
                     client, partial(_create, client, key), patience_s=self._context.patience_s
                 )
@@ -66,18 +66,8 @@ class Register:
         await take_turns(self._clients, arrivals, self._turn, until)
 
     async def read_back(self) -> Sequence[Operation]:
-        """Read every key until it is answered."""
-        final: list[Operation] = []
-
-        async def work(client: Client) -> None:
-            for key in self._share(client):
-                await persist(client, partial(_read, client, key, final), patience_s=self._context.patience_s)
-
-        await for_each(self._clients, work)
-        return final
-
-    def _share(self, client: Client) -> Sequence[str]:
-        return self._keys[client.number :: len(self._clients)]
+        """Every key."""
+        return await read_all(self._clients, self._keys, patience_s=self._context.patience_s)
 
     async def _turn(self, client: Client) -> None:
         type_, key, expected = choose(client.random, self._keys, self._seen.get(client))
@@ -91,14 +81,6 @@ async def _create(client: Client, key: str) -> str | None:
     operation = await client.ask("create", key, value=client.new_value())
     exists = operation.outcome == "ok" or (operation.error or "").startswith("409")
     return None if exists else f"{key}: {operation.error}"
-
-
-async def _read(client: Client, key: str, final: list[Operation]) -> str | None:
-    operation = await client.ask("read", key)
-    if operation.outcome != "ok":
-        return f"{key}: {operation.error}"
-    final.append(operation)
-    return None
 
 
 WORKLOAD = WorkloadKind("register", "reads, writes and compare-and-sets of a few ConfigMaps", Register)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import trio
@@ -28,7 +28,8 @@ class FakeApi:
         self.before: Callable[[Request], Response | None] = lambda _: None
         self.after: Callable[[Request], Response | None] = lambda _: None
         self.delay_s = 0.0
-        self.page = 500
+        self.cached: Callable[[], Sequence[dict[str, Any]]] = lambda: list(self.objects.values())
+        """What lists are answered from."""
         self.changed = trio.Event()
 
     async def serve(self, host, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
@@ -72,12 +73,8 @@ class FakeApi:
 
     def _list(self, request: Request) -> Response:
         label, _, value = request.query["labelSelector"].partition("=")
-        found = [o for p, o in sorted(self.objects.items()) if o["metadata"].get("labels", {}).get(label) == value]
-        start = int(request.query.get("continue", 0))
-        size = min(self.page, int(request.query["limit"]))
-        more = str(start + size) if start + size < len(found) else ""
-        body = {"kind": "ConfigMapList", "metadata": {"continue": more}, "items": found[start : start + size]}
-        return Response(200, json.dumps(body).encode())
+        found = [o for o in self.cached() if o["metadata"].get("labels", {}).get(label) == value]
+        return Response(200, json.dumps({"kind": "ConfigMapList", "metadata": {}, "items": found}).encode())
 
     def watch(self) -> StreamingResponse:
         async def source(send) -> None:

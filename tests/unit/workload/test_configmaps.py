@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ha.http import ConnectError, ConnectionLost, ProtocolError, RequestTimeout, Response
-from ha.workload.configmaps import Page, call, interpret, interpret_list, list_call, unanswered
+from ha.workload.configmaps import call, interpret, unanswered
 from tests.unit.workload.fake_api import status
 
 OBJECT = json.dumps({"metadata": {"name": "a", "resourceVersion": "17"}, "data": {"value": "v"}}).encode()
@@ -63,15 +63,3 @@ def test_cas_is_an_update_with_the_expected_resource_version():
 def test_write_is_an_update_without_one():
     request = call("write", "register", "register-1", value="v")
     assert "resourceVersion" not in json.loads(request.body)["metadata"]
-
-
-def test_list_is_that_of_the_workload_alone():
-    request = list_call("create-2", limit=5, more="a b")
-    assert request.target.endswith("?labelSelector=ha-workload%3Dcreate-2&limit=5&continue=a+b")
-
-
-def test_list_gives_value_and_revision_by_name():
-    body = b'{"metadata":{"continue":"x"},"items":[' + OBJECT + b"]}"
-    assert interpret_list(Response(200, body)) == Page(found={"a": ("v", 17)}, more="x")
-    assert interpret_list(Response(200, b"[]")).outcome == "fail"
-    assert interpret_list(status(410, "Expired")).outcome == "fail"
