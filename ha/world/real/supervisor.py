@@ -109,7 +109,7 @@ class RealWorld:
 
     async def memory_bytes(self) -> dict[str, int]:
         """Proportional set size per process now; one that just ended is left out."""
-        pids = {"world/zygote": self._zygote.pid}
+        pids = {"world/supervisor": os.getpid(), "world/zygote": self._zygote.pid}
         for node in self._setup.nodes:
             pids |= {f"{node}/{process.name}": process.pid for process in await self.processes(node)}
         sizes = {who: proportional_set_size(pid) for who, pid in pids.items()}

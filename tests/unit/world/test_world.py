@@ -353,7 +353,7 @@ async def test_concurrent_worlds_do_not_share_a_subnet(tmp_path: Path) -> None:
 async def test_memory_is_told_per_process(world: RealWorld) -> None:
     await world.boot("alpha", "it", program("idle"), b"{}")
     sizes = await world.memory_bytes()
-    assert sizes.keys() == {"alpha/it", "world/zygote"}
+    assert sizes.keys() == {"alpha/it", "world/supervisor", "world/zygote"}
     assert all(1 << 20 < size < 100 << 20 for size in sizes.values())
 
 
