@@ -10,6 +10,7 @@ from __future__ import annotations
 import trio
 
 from ha.cluster.plan import Plan
+from ha.cluster.view import member_status
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
@@ -26,7 +27,7 @@ class NotReadyError(Exception):
 
 
 class Cluster:
-    """The running cluster. Open it with `async with Cluster(...)`: supervision runs while it is open."""
+    """The running cluster. `supervise` is its init systems, and runs as long as it does."""
 
     def __init__(self, world: World, plan: Plan) -> None:
         self.world = world
@@ -72,7 +73,10 @@ class Cluster:
             await self.world.boot(node, spec.process, spec.program, spec.config)
 
     async def wait_ready(self, host: Host, *, timeout_s: float) -> None:
-        """Until every API server answers /readyz, the endpoint serves, and every Node that is on is Ready.
+        """Until, of all that is on, every etcd member follows a leader, every API server answers /readyz, the
+        endpoint serves and every Node is Ready.
+
+        Members are asked themselves: with external etcd no API server misses the last one.
 
         Raises NotReadyError, which says what was still missing.
         """
@@ -86,11 +90,7 @@ class Cluster:
         raise NotReadyError(f"not ready after {timeout_s:g} s: " + "; ".join(missing))
 
     async def _missing(self, host: Host) -> list[str]:
-        unready = [
-            f"kube-apiserver on {node} is not ready"
-            for node, address in self.plan.api_servers.items()
-            if node not in self._off and not await _answers(Client(host.net, address), "/readyz")
-        ]
+        unready = await self._unready_servers(host)
         if unready:
             return unready
         client = KubeClient(host.net, self.plan.endpoint, user_agent="ha-cluster", timeout_s=1.0)
@@ -103,6 +103,32 @@ class Cluster:
         ready = {node["metadata"]["name"] for node in nodes if _is_ready(node)}
         expected = [node for node in self.plan.kubernetes_nodes if node not in self._off]
         return [f"Node {node} is not Ready" for node in expected if node not in ready]
+
+    async def _unready_servers(self, host: Host) -> list[str]:
+        """What is wrong with the etcd members and the API servers, each asked by itself."""
+        wrong = {
+            node: await _wrong_with_member(Client(host.net, address))
+            for node, address in self.plan.members.items()
+            if node not in self._off
+        }
+        unready = [f"the etcd member on {node} {what}" for node, what in wrong.items() if what]
+        unready += [
+            f"kube-apiserver on {node} is not ready"
+            for node, address in self.plan.api_servers.items()
+            if node not in self._off and not await _answers(Client(host.net, address), "/readyz")
+        ]
+        return unready
+
+
+async def _wrong_with_member(client: Client) -> str:
+    """Empty: nothing."""
+    try:
+        status = await member_status(client, timeout_s=1.0)
+    finally:
+        await client.aclose()
+    if status is None:
+        return "does not answer"
+    return "knows no leader" if status.leader_id in ("", "0") else ""
 
 
 async def _answers(client: Client, target: str) -> bool:

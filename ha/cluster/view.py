@@ -133,5 +133,7 @@ class View:
             lease = await client.get(LEASE, name, "kube-system")
         except (HttpError, ApiError):
             return None
+        finally:
+            await client.aclose()
         identity = lease.get("spec", {}).get("holderIdentity") or ""
         return lease_holder(identity, self._plan.role("control-plane"))
