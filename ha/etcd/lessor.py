@@ -53,7 +53,7 @@ class Lessor(Observer):
     def renew(self, lease: int) -> int | None:
         """Give a lease its whole TTL again and return it. None: there is no such lease, or it just ran out."""
         assert self.term is not None, "only the leader renews"
-        if lease not in self._expiry_s or lease in self._expiring or self._expiry_s[lease] <= self._clock():
+        if self._expiry_s.get(lease, -inf) <= self._clock():
             return None
         ttl_s = self._machine.leases.ttls_s[lease]
         self._set(lease, self._clock() + ttl_s)

@@ -143,8 +143,7 @@ class Store:
 
     def previous(self, kv: KeyValue) -> KeyValue | None:
         """The version that a change replaced; None when there was none or it is compacted."""
-        before = kv.mod_revision - 1
-        return self.at(kv.key, before) if before >= self.compact_revision else None
+        return self.at(kv.key, kv.mod_revision - 1)
 
     def hash(self, revision: int = 0) -> int:
         """CRC-32 of the keys as they were at a revision: equal on all members at equal revisions."""

@@ -120,7 +120,9 @@ class EtcdService:
 
     def leaderless_s(self) -> float:
         """For how long this member has known no leader; 0 when it knows one."""
-        return 0.0 if self.status.leader is not None else trio.current_time() - self._leaderless_since_s
+        if self.status.leader is not None or self._last_leader is not None:  # the latter: lost just now
+            return 0.0
+        return trio.current_time() - self._leaderless_since_s
 
     # Keys
 

@@ -2,7 +2,7 @@ import pytest
 import trio
 import trio.testing
 
-from ha.etcd.api import LeaseGrantRequest, PutRequest, RangeRequest, TxnRequest, request_ops
+from ha.etcd.api import Compare, LeaseGrantRequest, PutRequest, RangeRequest, TxnRequest, request_ops
 from ha.etcd.errors import EtcdError, EtcdTimeoutError, EtcdUnavailableError
 from ha.etcd.service import EtcdService
 from ha.raft import NoLeaderError, OutcomeUnknownError, OverloadedError, TooLargeError
@@ -27,6 +27,13 @@ async def test_a_transaction_that_only_reads_is_not_proposed() -> None:
     service, replica = make_service()
     await service.txn(TxnRequest(success=request_ops([RangeRequest(b"a")])))
     await service.txn(TxnRequest(success=request_ops([RangeRequest(b"a", serializable=True)])))
+    assert (replica.barriers, replica.proposed) == (1, [])
+
+
+async def test_a_transaction_that_only_compares_is_linearizable() -> None:
+    """No operation of it says that it may be stale."""
+    service, replica = make_service()
+    assert (await service.txn(TxnRequest(compare=[Compare(b"a")]))).succeeded
     assert (replica.barriers, replica.proposed) == (1, [])
 
 
@@ -63,6 +70,25 @@ async def test_a_proposal_that_is_not_decided_in_time_has_an_unknown_outcome(aut
         await service.put(PutRequest(b"a"))
     assert not caught.value.definite
     assert trio.current_time() == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("earlier", [[], [("follower", None), ("leader", "a")]])
+async def test_the_time_without_a_leader_begins_when_the_leader_is_lost(
+    autojump_clock: trio.abc.Clock, earlier: list[tuple[str, str | None]]
+) -> None:
+    """Even when it was lost so recently that only the replica knows: not at an earlier loss, nor ever since."""
+    service, replica = make_service(election_s=1.0)
+    async with trio.open_nursery() as nursery:
+        await settled(nursery, service)
+        for role, leader in earlier:
+            replica.become(role, term=1, leader=leader)
+            await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(100)
+        replica.become("follower", term=2, leader=None)
+        assert service.leaderless_s() == 0
+        await trio.sleep(1)
+        assert service.leaderless_s() == pytest.approx(1)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_member_that_is_long_without_a_leader_says_so_at_once(autojump_clock: trio.abc.Clock) -> None:
@@ -164,6 +190,18 @@ async def test_a_lease_that_was_about_to_expire_is_safe_after_re_election(autoju
         replica.become("leader", term=3, leader="a")
         await trio.sleep(4)
         assert await service.lease_keep_alive(granted.id) == 5
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_leader_renews_only_once_it_is_sure_that_it_still_leads(autojump_clock: trio.abc.Clock) -> None:
+    service, replica = make_service()
+    async with trio.open_nursery() as nursery:
+        await settled(nursery, service)
+        granted = await service.lease_grant(LeaseGrantRequest(60))
+        replica.stalled = True
+        for asking in (service.lease_keep_alive(granted.id), service.lease_time_to_live(granted.id, keys=False)):
+            with pytest.raises(EtcdTimeoutError):
+                await asking
         nursery.cancel_scope.cancel()
 
 
