@@ -103,7 +103,8 @@ class WatchStream:
                 self._end(watch_id)
                 await send(self._encoder.watch_canceled(self._service.revision, self._term, watch_id))
         elif request.progress_request is not None:
-            await self._deliver(send)
+            while not all(watcher.caught_up for watcher in self._watchers.values()):
+                await self._deliver(send)
             await send(self._encoder.watch_progress(self._service.revision, self._term, -1))
 
     async def _create(self, request: WatchCreateRequest, send: Send) -> None:

@@ -162,10 +162,9 @@ def is_read_only(request: TxnRequest) -> bool:
 
 
 def is_serializable(request: TxnRequest) -> bool:
-    """Whether every operation is a read that need not be linearizable."""
-    return all(
-        op.request_range is not None and op.request_range.serializable for op in (*request.success, *request.failure)
-    )
+    """Whether every operation is a read that need not be linearizable. Without any, nobody said so."""
+    ops = (*request.success, *request.failure)
+    return bool(ops) and all(op.request_range is not None and op.request_range.serializable for op in ops)
 
 
 # Execution
