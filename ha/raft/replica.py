@@ -243,6 +243,7 @@ class Replica:
         journal = await Journal.open(self._host.disk, self._path)
         try:
             self._incarnation = journal.incarnation
+            self._next_round = journal.incarnation << 32  # an answer that an earlier life asked for may still come
             core = self._core = RaftCore(
                 self._name,
                 [peer for peer in self._peers if peer != self._name],
@@ -294,6 +295,7 @@ class Replica:
         while self._inbox:
             self._take(core, *self._inbox.popleft())
         self._room.set()
+        self._room = trio.Event()
         self._route(core)
         self._ask_for_reads(core)
         core.tick()
@@ -463,7 +465,6 @@ class Replica:
     async def wait_room(self) -> None:
         """Wait for the driver."""
         while not self.has_room():
-            self._room = trio.Event()
             await self._room.wait()
 
 

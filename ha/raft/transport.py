@@ -346,7 +346,7 @@ class PeerTransport:
             except _CONNECTION_ENDED:
                 died = True
             finally:
-                is_latest = self._accepted[peer] is epoch
+                is_latest = self._accepted.get(peer) is epoch  # a later one may have come and gone meanwhile
                 if is_latest:
                     del self._accepted[peer]
         if died and is_latest:

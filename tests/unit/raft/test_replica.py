@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 import trio
+import trio.testing
 
 from ha.raft import MAX_COMMAND_BYTES, NoLeaderError, OutcomeUnknownError, Replica, TooLargeError
+from ha.raft.messages import Message, ReadAnswer, ReadRequest
+from ha.raft.replica import MAX_INBOX
 from ha.world import Address
 from tests.fakes.world import FakeWorld
 from tests.unit.raft.cluster import Cluster, ListMachine
@@ -280,3 +283,55 @@ async def test_a_failing_disk_stops_the_member(autojump_clock) -> None:
         )
         with pytest.raises(OSError, match="No space"):
             await replica.run()
+
+
+async def test_every_reader_that_waits_for_room_is_woken(autojump_clock) -> None:
+    """One that is forgotten stays silent until its connection is given up for dead."""
+    async with FakeWorld() as world:
+        replica = Replica(
+            world.host("a"),
+            name="a",
+            peers={name: Address(world.address(name), 2380) for name in "abc"},
+            machine=ListMachine(),
+            heartbeat_s=0.1,
+            election_s=1.0,
+            cluster_token="t",
+        )
+        for number in range(MAX_INBOX):
+            replica.on_message("b", ReadAnswer(number, 0))
+        async with trio.open_nursery() as member:
+            with trio.fail_after(0.5):
+                async with trio.open_nursery() as readers:
+                    for _ in "bc":
+                        readers.start_soon(replica.wait_room)
+                    await trio.testing.wait_all_tasks_blocked()
+                    await member.start(replica.run)
+            member.cancel_scope.cancel()
+
+
+async def test_an_answer_meant_for_an_earlier_life_of_a_member_answers_no_question_of_this_one(
+    autojump_clock, monkeypatch
+) -> None:
+    """It may still be on its way, and its read index is older than what was acknowledged since."""
+    async with FakeWorld() as world:
+        cluster = Cluster(world, "abc")
+        await cluster.start()
+        leader = await cluster.leader()
+        follower = cluster.followers()[0]
+        questions: list[list[int]] = []
+        hear = cluster.replicas[leader].on_message
+
+        def overhear(peer: str, message: Message) -> None:
+            if peer == follower and isinstance(message, ReadRequest):
+                questions[-1].append(message.id)
+            hear(peer, message)
+
+        monkeypatch.setattr(cluster.replicas[leader], "on_message", overhear)
+        for _ in range(2):
+            questions.append([])
+            await cluster.replicas[follower].read_barrier()
+            await world.kill(follower)
+            await cluster.start(follower)
+            await cluster.settle()
+        assert all(questions)
+        assert not set(questions[0]) & set(questions[1])

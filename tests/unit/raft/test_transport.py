@@ -222,6 +222,37 @@ async def test_a_new_connection_supersedes_the_one_before(autojump_clock) -> Non
         assert pair.events("b").count(("a", LinkEvent.ACCEPTED)) == 2
 
 
+class ReluctantEar(Ear):
+    """Takes its time to be cancelled."""
+
+    async def wait_room(self) -> None:
+        try:
+            await super().wait_room()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0.1)
+
+
+async def test_a_new_connection_may_end_before_the_one_that_it_supersedes(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        pair = Pair(world)
+        pair.ears["b"] = ReluctantEar()
+        await pair.start("b")
+        impostor = world.host("a")
+        old = await dial(impostor, pair.addresses["b"])
+        pair.ears["b"].is_full = True
+        await old.send_all(encode_frame(Heartbeat(1, 1)))
+        await pair.ears["b"].until(lambda: pair.sequences("b") == [1])
+        new = await dial(impostor, pair.addresses["b"], nonce=b"m" * 16)
+        await new.aclose()
+        await pair.ears["b"].until(lambda: ("a", LinkEvent.DIED) in pair.events("b"))
+        pair.ears["b"].make_room()
+        await trio.sleep(1)
+        last = await dial(impostor, pair.addresses["b"], nonce=b"l" * 16)
+        await last.send_all(encode_frame(Heartbeat(1, 2)))
+        await pair.ears["b"].until(lambda: pair.sequences("b") == [1, 2])
+
+
 async def dial(host: FakeHost, address: Address, *, token: str = "t", name: str = "a", nonce: bytes = b"n" * 16):
     """The dialler's side of the handshake, by hand."""
     stream = await host.net.dial(address)
