@@ -14,7 +14,7 @@ from ha.cluster.view import member_status
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
-from ha.kube.kinds import NODE
+from ha.kube.kinds import CONFIG_MAP, NODE
 from ha.world import Evidence, Host, ProcessInfo, Signal, World
 
 __all__ = ["Cluster", "NotReadyError"]
@@ -73,10 +73,11 @@ class Cluster:
             await self.world.boot(node, spec.process, spec.program, spec.config)
 
     async def wait_ready(self, host: Host, *, timeout_s: float) -> None:
-        """Until, of all that is on, every etcd member follows a leader, every API server answers /readyz, the
-        endpoint serves and every Node is Ready.
+        """Until, of all that is on, every etcd member follows a leader, every API server answers /readyz, every
+        Node is Ready and the endpoint takes a write.
 
-        Members are asked themselves: with external etcd no API server misses the last one.
+        Members are asked themselves, since with external etcd no API server misses the last one; a write is tried,
+        since a Node stays Ready for its grace after the last one that succeeded.
 
         Raises NotReadyError, which says what was still missing.
         """
@@ -96,13 +97,16 @@ class Cluster:
         client = KubeClient(host.net, self.plan.endpoint, user_agent="ha-cluster", timeout_s=1.0)
         try:
             nodes = (await client.list(NODE)).items
+            ready = {node["metadata"]["name"] for node in nodes if _is_ready(node)}
+            expected = [node for node in self.plan.kubernetes_nodes if node not in self._off]
+            waiting = [f"Node {node} is not Ready" for node in expected if node not in ready]
+            if not waiting:
+                await _write(client)
         except (HttpError, ApiError) as error:
             return [f"the control-plane endpoint {self.plan.endpoint} does not serve: {error}"]
         finally:
             await client.aclose()
-        ready = {node["metadata"]["name"] for node in nodes if _is_ready(node)}
-        expected = [node for node in self.plan.kubernetes_nodes if node not in self._off]
-        return [f"Node {node} is not Ready" for node in expected if node not in ready]
+        return waiting
 
     async def _unready_servers(self, host: Host) -> list[str]:
         """What is wrong with the etcd members and the API servers, each asked by itself."""
@@ -118,6 +122,12 @@ class Cluster:
             if node not in self._off and not await _answers(Client(host.net, address), "/readyz")
         ]
         return unready
+
+
+async def _write(client: KubeClient) -> None:
+    """Create and delete an object. Raises ApiError, HttpError."""
+    made = await client.create(CONFIG_MAP, {"metadata": {"generateName": "ha-ready-"}}, "kube-system")
+    await client.delete(CONFIG_MAP, made["metadata"]["name"], "kube-system")
 
 
 async def _wrong_with_member(client: Client) -> str:

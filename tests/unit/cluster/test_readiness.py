@@ -31,6 +31,7 @@ class Bench:
         self.cluster = Cluster(SmallWorld(nodes), self.plan)
         self.leader = 1
         self.unready: set[str] = set()
+        self.write_answer = (200, b'{"metadata":{"name":"ha-ready-x"}}')
 
     async def start(self) -> None:
         await self.cluster.boot_all()
@@ -54,6 +55,8 @@ class Bench:
     def api_server(self, request: Request) -> Response:
         if request.path == "/readyz":
             return Response(200, b"ok")
+        if request.method in ("POST", "DELETE"):
+            return Response(*self.write_answer)
         items = ",".join(
             f'{{"metadata":{{"name":"{node}"}},"status":{{"conditions":'
             f'[{{"type":"Ready","status":"{node not in self.unready}"}}]}}}}'
@@ -103,3 +106,9 @@ async def test_a_node_that_is_off_is_not_waited_for(bench: Bench, autojump_clock
     await bench.cluster.power_off("etcd-2")
     await bench.world.kill("etcd-2")
     await bench.cluster.wait_ready(bench.world.host("client"), timeout_s=5)
+
+
+async def test_a_cluster_that_takes_no_writes_is_not_ready(bench: Bench, autojump_clock: trio.abc.Clock) -> None:
+    """Nodes stay Ready for their grace after the last write that succeeded."""
+    bench.write_answer = (503, b'{"kind":"Status","message":"no leader","reason":"ServiceUnavailable"}')
+    assert "does not serve: " in await bench.missing()
