@@ -9,6 +9,7 @@ what was convicted stays convicted however little else was learned.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from ha.check.durability import LostWrite
 from ha.check.linearizability import Linearizability
@@ -21,20 +22,22 @@ __all__ = ["judge"]
 
 def judge(
     *,
-    operations: Sequence[Operation],
+    load: Sequence[Operation],
     linearizability: Linearizability,
     lost: Sequence[LostWrite],
     unverified: Sequence[str],
     claims: Sequence[Claim],
     faults: Sequence[FaultRecord],
-    faults_planned: bool,
-    load_start_s: float,
+    faults_planned: int,
 ) -> tuple[Verdict, str]:
-    """Verdict and reason. `unverified`: keys of acknowledged writes that no final read covers."""
+    """Verdict and reason. `load`: what was asked under load, set-up and final reads left out. `unverified`: keys
+    of acknowledged writes that no final read covers. `faults_planned`: the entries of the schedule, each of which
+    makes one fault at least.
+    """
     failure = _failure(linearizability, lost, claims)
     if failure is not None:
         return "fail", failure
-    doubt = _doubt(operations, unverified, claims, faults, load_start_s, faults_planned=faults_planned)
+    doubt = _doubt(load, unverified, claims, faults, faults_planned)
     if doubt is not None:
         return "inconclusive", doubt
     bounds = f" and {_count(len(claims), 'bound')} held" if claims else ""
@@ -56,16 +59,14 @@ def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims
 
 
 def _doubt(
-    operations: Sequence[Operation],
+    load: Sequence[Operation],
     unverified: Sequence[str],
     claims: Sequence[Claim],
     faults: Sequence[FaultRecord],
-    load_start_s: float,
-    *,
-    faults_planned: bool,
+    faults_planned: int,
 ) -> str | None:
-    if faults_planned and not faults:
-        return "No fault was injected."
+    if len(faults) < faults_planned:
+        return f"Only {len(faults)} of {_count(faults_planned, 'fault')} were injected."
     for fault in faults:
         if not fault.attested:
             reason = f": {fault.error}" if fault.error else ""
@@ -73,21 +74,24 @@ def _doubt(
     for claim in claims:
         if claim.held is None:
             return f"Could not be measured: {claim.expectation}."
-    first_fault_s = min((fault.injected_s for fault in faults), default=None)
-    if not any(_shows_a_working_store(o, load_start_s, first_fault_s) for o in operations):
-        return "Too few operations: no write succeeded under load before the first fault."
+    first_fault_s = min((fault.injected_s for fault in faults), default=inf)
+    idle = _never_seen_to_work(load, first_fault_s)
+    if idle is not None:
+        return f"Too few operations: no {idle} succeeded under load before the first fault."
     if unverified:
         return f"No final read covers {_count(len(unverified), 'key')} of acknowledged writes, {unverified[0]} first."
     return None
 
 
-def _shows_a_working_store(operation: Operation, load_start_s: float, first_fault_s: float | None) -> bool:
-    return (
-        operation.outcome == "ok"
-        and group_of(operation) == "write"
-        and operation.invoked_s >= load_start_s
-        and (first_fault_s is None or (operation.completed_s or 0.0) < first_fault_s)
-    )
+def _never_seen_to_work(load: Sequence[Operation], first_fault_s: float) -> str | None:
+    """A group without success before the first fault: of writes, without which there is nothing to lose, or of
+    anything else that clients asked for.
+    """
+    asked = {"write", *map(group_of, load)}
+    worked = {
+        group_of(o) for o in load if o.outcome == "ok" and o.completed_s is not None and o.completed_s < first_fault_s
+    }
+    return max(asked - worked, default=None)
 
 
 def _count(number: int, noun: str) -> str:

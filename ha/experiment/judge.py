@@ -43,14 +43,13 @@ def judge(
         *claims.evaluate(scenario.experiment.expect, outages, recoveries),
     ]
     decision, reason = verdict.judge(
-        operations=operations,
+        load=load,
         linearizability=linear,
         lost=lost,
         unverified=durability.unverified_keys(operations, final_reads),
         claims=claimed,
         faults=faults,
-        faults_planned=bool(scenario.experiment.faults),
-        load_start_s=observed.load_start_s,
+        faults_planned=len(scenario.experiment.faults),
     )
     topology = scenario.topology
     result = Result(

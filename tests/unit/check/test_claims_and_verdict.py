@@ -10,7 +10,7 @@ from ha.check.linearizability import Linearizability
 from ha.check.verdict import judge
 from ha.history.result import PHASES, Claim, FaultRecord, Recovery, Unavailability
 from ha.spec import Bound, Expect, OperationBounds, Phase
-from tests.unit.check.ops import create, read
+from tests.unit.check.ops import create, op, read
 
 DOWN = {"write": Unavailability(longest_s=1.5, total_s=2.5)}
 
@@ -82,14 +82,13 @@ FAULT = FaultRecord(index=0, fault="kill", target="etcd-leader", nodes=["n"], in
 
 def verdict(**changes):
     arguments = {
-        "operations": HISTORY,
+        "load": HISTORY,
         "linearizability": Linearizability(True),
         "lost": [],
         "unverified": [],
         "claims": [Claim(expectation="e", measured="m", held=True)],
         "faults": [FAULT],
-        "faults_planned": True,
-        "load_start_s": 0.5,
+        "faults_planned": 1,
     }
     return judge(**{**arguments, **changes})
 
@@ -110,10 +109,11 @@ UNATTESTED = FaultRecord(index=0, fault="kill", target="x", nodes=["n"], injecte
         ({"claims": [Claim(expectation="e", measured="m", held=False)]}, "fail", "Bound broken: e, measured m"),
         ({"claims": [Claim(expectation="e", measured="m", held=None)]}, "inconclusive", "Could not be measured: e"),
         ({"faults": [UNATTESTED]}, "inconclusive", "not attested: alive"),
-        ({"faults": []}, "inconclusive", "No fault was injected"),
-        ({"operations": []}, "inconclusive", "Too few operations"),
-        ({"load_start_s": 1.5}, "inconclusive", "Too few operations"),
-        ({"operations": [create("a", "1", 5, 6, 7)]}, "inconclusive", "Too few operations"),
+        ({"faults": []}, "inconclusive", "Only 0 of 1 fault"),
+        ({"faults_planned": 2}, "inconclusive", "Only 1 of 2 faults"),
+        ({"load": [*HISTORY, op("read", "a", 3, 4, "fail")]}, "inconclusive", "no read succeeded"),
+        ({"load": []}, "inconclusive", "Too few operations"),
+        ({"load": [create("a", "1", 5, 6, 7)]}, "inconclusive", "Too few operations"),
         ({"unverified": ["a", "b"]}, "inconclusive", "2 keys"),
     ],
 )
@@ -128,4 +128,4 @@ def test_conviction_outweighs_doubt():
 
 
 def test_run_without_planned_faults_needs_none():
-    assert verdict(faults=[], faults_planned=False)[0] == "pass"
+    assert verdict(faults=[], faults_planned=0)[0] == "pass"
