@@ -10,7 +10,7 @@ Seen by all clients together, for one group (reads, or writes):
   with the interval looked at. Where nobody asked there is no evidence, hence no window. The interval's own
   beginning counts as a success.
 * It is *unavailability* when it is longer than a threshold: ten times the median of all windows, but at least
-  ``FLOOR_S``. The median, because faults must not move the threshold that is to find them. With fewer than
+  ``FLOOR_S`` and at most ``CEILING_S`` (a service that is slow throughout is no excuse for itself). The median, because faults must not move the threshold that is to find them. With fewer than
   twenty windows there is no telling what is normal, and the floor alone decides.
 
 So a window's length includes the latency of the success that ends it: that is how long a client waited.
@@ -30,10 +30,13 @@ from ha.check.summary import split
 from ha.history import Operation
 from ha.history.result import Unavailability, Window
 
-__all__ = ["FLOOR_S", "unavailability"]
+__all__ = ["CEILING_S", "FLOOR_S", "unavailability"]
 
 FLOOR_S = 0.1
 """Shorter windows are never called unavailability."""
+
+CEILING_S = 1.0
+"""Longer windows always are."""
 
 _FACTOR = 10
 _ENOUGH = 20
@@ -53,7 +56,7 @@ def _measure(asked: Sequence[Operation], start_s: float, end_s: float) -> Unavai
     windows = _windows(asked, start_s, end_s)
     # A group with hardly a success has no normal: everything beyond the floor counts.
     normal_s = median(map(_length_s, windows)) if len(windows) >= _ENOUGH else 0.0
-    threshold_s = max(FLOOR_S, _FACTOR * normal_s)
+    threshold_s = min(max(FLOOR_S, _FACTOR * normal_s), CEILING_S)
     long = [window for window in windows if _length_s(window) > threshold_s]
     lengths_s = [_length_s(window) for window in long]
     return Unavailability(

@@ -66,11 +66,14 @@ def recoveries(events: Sequence[Event], operations: Sequence[Operation], nodes: 
 
 
 def worst(measured: Sequence[Recovery]) -> dict[str, float | None]:
-    """The longest of each phase over all faults; None where it never applied, or never ended."""
+    """The longest of each phase over all faults; None where it never applied, or did not end after one of them:
+    the longest of the others would not be the worst.
+    """
     longest: dict[str, float | None] = {}
     for phase in PHASES:
         taken = [recovery.phases_s.get(phase) for recovery in measured]
-        longest[phase] = max((seconds for seconds in taken if seconds is not None), default=None)
+        endless = any(phase in recovery.not_reached for recovery in measured)
+        longest[phase] = None if endless else max((s for s in taken if s is not None), default=None)
     return longest
 
 

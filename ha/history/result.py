@@ -151,7 +151,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """By group: ``write`` (write, cas, create and delete) and ``read``."""
     unavailability: dict[str, Unavailability]
     recovery: dict[str, float | None]
-    """Per phase of `PHASES`, the worst over all faults."""
+    """Per phase of `PHASES`, the worst over all faults; None also when it did not end after one of them."""
     recoveries: list[Recovery]
     faults: list[FaultRecord]
     nodes: list[NodeRecord]

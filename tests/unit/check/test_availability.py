@@ -81,3 +81,9 @@ def test_threshold_follows_the_normal_of_a_slow_service():
     found = measure(slow + writes((5.0, 5.3)) + writes((5.3, 5.35)), end_s=5.35)
     assert found.threshold_s == pytest.approx(0.5)
     assert found.windows == []
+
+
+def test_what_is_slow_throughout_is_not_its_own_excuse():
+    """Ten times a median of a second would hide an outage of nine."""
+    slow = [op("write", "a", i * 1.0, i * 1.0 + 0.9) for i in range(30)] + writes((30, 38))
+    assert measure(slow, end_s=40.0).longest_s == pytest.approx(8)

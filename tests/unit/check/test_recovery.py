@@ -185,3 +185,9 @@ def test_worst_is_the_longest_of_each_phase():
         for i, taken in enumerate((1.0, 3.0, None))
     ]
     assert worst(measured) == {**dict.fromkeys(PHASES), "first_write": 3.0}
+
+
+def test_worst_is_no_figure_when_one_recovery_never_ended():
+    ended = Recovery(fault=0, target="x", phases_s={**dict.fromkeys(PHASES), "first_write": 1.0})
+    endless = Recovery(fault=1, target="x", phases_s=dict.fromkeys(PHASES), not_reached=["first_write"])
+    assert worst([ended, endless])["first_write"] is None
