@@ -10,8 +10,9 @@ Seen by all clients together, for one group (reads, or writes):
   with the interval looked at. Where nobody asked there is no evidence, hence no window. The interval's own
   beginning counts as a success.
 * It is *unavailability* when it is longer than a threshold: ten times the median of all windows, but at least
-  ``FLOOR_S`` and at most ``CEILING_S`` (a service that is slow throughout is no excuse for itself). The median, because faults must not move the threshold that is to find them. With fewer than
-  twenty windows there is no telling what is normal, and the floor alone decides.
+  ``FLOOR_S`` and at most ``CEILING_S`` (a service that is slow throughout is no excuse for itself). The median,
+  because faults must not move the threshold that is to find them. With fewer than twenty windows there is no
+  telling what is normal, and the floor alone decides.
 
 So a window's length includes the latency of the success that ends it: that is how long a client waited.
 """
