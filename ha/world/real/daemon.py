@@ -17,6 +17,8 @@ import trio
 
 __all__ = ["abandon", "identity", "is_alive", "spawn", "stop"]
 
+_KILL_S = 5.0
+
 
 def spawn(module: str, arguments: Sequence[str], log: Path) -> tuple[int, str]:
     """Start ``python -m module`` in a session of its own, output to `log`. Returns its pid and start time."""
@@ -44,13 +46,21 @@ def is_alive(pid: int, started: str) -> bool:
 
 async def stop(pid: int, started: str, *, grace_s: float) -> bool:
     """SIGTERM, then SIGKILL when it has not ended in time. Returns whether SIGTERM sufficed."""
-    for number, limit_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 5.0)):
-        if not is_alive(pid, started):
-            return True
-        os.kill(pid, number)
-        with trio.move_on_after(limit_s):
-            while is_alive(pid, started):
-                await trio.sleep(0.01)
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        for number, limit_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILL_S)):
+            if not is_alive(pid, started):  # if it is, the pidfd is its, and hits no stranger
+                return True
+            signal.pidfd_send_signal(pidfd, number)
+            with trio.move_on_after(limit_s):
+                await trio.lowlevel.wait_readable(pidfd)
+    except ProcessLookupError:
+        return True  # it ended by itself meanwhile
+    finally:
+        os.close(pidfd)
     return False
 
 
