@@ -15,17 +15,9 @@ from dataclasses import dataclass, field
 
 from ha.world import ProcessInfo
 
-__all__ = ["Entry", "Node", "Table"]
+__all__ = ["Node", "Table"]
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")
-
-
-@dataclass(slots=True)
-class Entry:
-    """One process that was forked and not yet reaped. `paused`: it was sent SIGSTOP and no SIGCONT since."""
-
-    info: ProcessInfo
-    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -36,14 +28,14 @@ class Node:
     address: str
     up: bool = False
     group: int | None = None
-    processes: dict[str, Entry] = field(default_factory=dict)
+    processes: dict[str, ProcessInfo] = field(default_factory=dict)
     incarnations: dict[str, int] = field(default_factory=dict)
 
     def listing(self) -> list[ProcessInfo]:
         """What runs, sorted by name."""
-        return [self.processes[name].info for name in sorted(self.processes)]
+        return [self.processes[name] for name in sorted(self.processes)]
 
-    def select(self, name: str | None) -> dict[str, Entry]:
+    def select(self, name: str | None) -> dict[str, ProcessInfo]:
         """One process, or all of them. Raises LookupError when that is nothing."""
         if name is None:
             chosen = dict(sorted(self.processes.items()))
@@ -60,7 +52,7 @@ class Table:
 
     def __init__(self, nodes: dict[str, str]) -> None:
         self.nodes = {name: Node(name, address) for name, address in nodes.items()}
-        self._by_pid: dict[int, tuple[Node, Entry]] = {}
+        self._by_pid: dict[int, tuple[Node, ProcessInfo]] = {}
 
     def node(self, name: str) -> Node:
         """Raises LookupError."""
@@ -85,18 +77,17 @@ class Table:
         node.up = True
         if node.group is None:
             node.group = info.pid
-        entry = Entry(info)
-        node.processes[info.name] = entry
+        node.processes[info.name] = info
         node.incarnations[info.name] = node.incarnations.get(info.name, 0) + 1
-        self._by_pid[info.pid] = node, entry
+        self._by_pid[info.pid] = node, info
         return node.group
 
-    def remove(self, pid: int) -> tuple[Node, Entry] | None:
+    def remove(self, pid: int) -> tuple[Node, ProcessInfo] | None:
         """Forget a reaped process; None when it is not one of ours."""
         found = self._by_pid.pop(pid, None)
         if found is not None:
-            node, entry = found
-            del node.processes[entry.info.name]
+            node, info = found
+            del node.processes[info.name]
             if not node.processes:
                 node.group = None
         return found

@@ -166,17 +166,17 @@ class Zygote:
         observation = Observation(
             id=request.id,
             signal=request.signal,
-            targets={name: entry.info.pid for name, entry in chosen.items()},
+            targets={name: info.pid for name, info in chosen.items()},
             group=node.group if whole else None,
         )
         if whole:
             assert node.group is not None, node
             os.killpg(node.group, number)
             node.up = node.up and request.signal != "kill"
-        for entry in chosen.values():
+        for info in chosen.values():
             if not whole:
-                os.kill(entry.info.pid, number)
-            mate = self._peers[entry.info.pid]
+                os.kill(info.pid, number)
+            mate = self._peers[info.pid]
             if request.signal == "kill":
                 mate.close()
             elif request.signal in ("pause", "resume"):
@@ -192,19 +192,19 @@ class Zygote:
             found = self._table.remove(pid)
             if found is None:
                 continue
-            node, entry = found
+            node, info = found
             self._peers.pop(pid).close()
             for _, observation in self._observations:
                 observation.reaped(pid)
             code = os.waitstatus_to_exitcode(status)
             ended = ProcessExit(
-                name=entry.info.name,
+                name=info.name,
                 pid=pid,
                 code=code if code >= 0 else None,
                 signal=-code if code < 0 else None,
             )
             notice = wire.Exited(node.name, ended)
-            for peer in (self._supervisor, *(self._peers[mate.info.pid] for mate in node.processes.values())):
+            for peer in (self._supervisor, *(self._peers[mate.pid] for mate in node.processes.values())):
                 peer.send(notice)
 
     def _settle(self) -> None:
