@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-import msgspec
 import trio
 
 from ha.history import Event, Operation
+from ha.history.jsonl import encode_line
 
 __all__ = ["Listener", "Recording"]
 
@@ -39,7 +39,6 @@ class Recording:
         self.events: list[Event] = []
         self._listener = listener
         self._start = trio.current_time()
-        self._encoder = msgspec.json.Encoder()
         self._history_file = (directory / "history.jsonl").open("wb")
         self._events_file = (directory / "events.jsonl").open("wb")
 
@@ -50,13 +49,13 @@ class Recording:
     def operation(self, operation: Operation) -> None:
         """Record a finished operation."""
         self.operations.append(operation)
-        self._history_file.write(self._encoder.encode(operation) + b"\n")
+        self._history_file.write(encode_line(operation))
         self._listener.operation(operation)
 
     def event(self, event: Event) -> None:
         """Record an event; on file at once, since they are few and tell what a broken run was about."""
         self.events.append(event)
-        self._events_file.write(self._encoder.encode(event) + b"\n")
+        self._events_file.write(encode_line(event))
         self._events_file.flush()
         self._listener.event(event)
 

@@ -41,12 +41,12 @@ def encode_line(item: Operation | Event) -> bytes:
     return _encoder.encode(item) + b"\n"
 
 
-def decode_operations(data: bytes, *, source: str = "history.jsonl") -> Lines[Operation]:
+def decode_operations(data: bytes, source: str = "history.jsonl") -> Lines[Operation]:
     """Read a history. Raises HistoryFormatError."""
     return _decode(_operations, data, source)
 
 
-def decode_events(data: bytes, *, source: str = "events.jsonl") -> Lines[Event]:
+def decode_events(data: bytes, source: str = "events.jsonl") -> Lines[Event]:
     """Read events. Raises HistoryFormatError."""
     return _decode(_events, data, source)
 

@@ -7,12 +7,13 @@ a directory back, from whichever version of the reports wrote it: only the data 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from ha.history import Event, Operation
+from ha.history.jsonl import HistoryFormatError, Lines, decode_events, decode_operations
 from ha.history.result import Result, Run
 from ha.report import html, junit
 
@@ -45,8 +46,8 @@ def load(directory: Path) -> Run:
         raise RunDirectoryError(f"{directory / RESULT}: {error}") from None
     return Run(
         result=result,
-        operations=_lines(directory / HISTORY, msgspec.json.Decoder(Operation)),
-        events=sorted(_lines(directory / EVENTS, msgspec.json.Decoder(Event)), key=lambda event: event.at_s),
+        operations=_lines(directory / HISTORY, decode_operations),
+        events=sorted(_lines(directory / EVENTS, decode_events), key=lambda event: event.at_s),
     )
 
 
@@ -59,17 +60,11 @@ def _read(path: Path) -> bytes:
         raise RunDirectoryError(f"{path}: {error.strerror}") from None
 
 
-def _lines(path: Path, decoder: msgspec.json.Decoder[T]) -> list[T]:
+def _lines(path: Path, decode: Callable[[bytes, str], Lines[T]]) -> list[T]:
     try:
-        return decoder.decode_lines(_read(path))
-    except msgspec.MsgspecError:
-        raise RunDirectoryError(_first_bad_line(path, decoder)) from None
-
-
-def _first_bad_line(path: Path, decoder: msgspec.json.Decoder[T]) -> str:
-    for number, line in enumerate(_read(path).splitlines(), start=1):
-        try:
-            decoder.decode(line or b"null")
-        except msgspec.MsgspecError as error:
-            return f"{path}:{number}: {error}"
-    raise AssertionError(f"{path} is damaged, but no line of it is")
+        lines = decode(_read(path), str(path))
+    except HistoryFormatError as error:
+        raise RunDirectoryError(str(error)) from None
+    if lines.torn:
+        raise RunDirectoryError(f"{path}: its last line was not written to the end")
+    return lines.items

@@ -46,8 +46,15 @@ def test_damaged_result_is_refused_with_the_path_of_the_field(directory: Path) -
 def test_damaged_line_is_refused_with_its_number(directory: Path) -> None:
     lines = (directory / "events.jsonl").read_text().splitlines()
     lines[4] = lines[4][:-5]
-    (directory / "events.jsonl").write_text("\n".join(lines))
+    (directory / "events.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(RunDirectoryError, match=r"events\.jsonl:5: "):
+        load(directory)
+
+
+def test_file_that_ends_amid_a_line_is_refused(directory: Path) -> None:
+    whole = (directory / "history.jsonl").read_bytes()
+    (directory / "history.jsonl").write_bytes(whole[:-5])
+    with pytest.raises(RunDirectoryError, match=r"history\.jsonl: its last line was not written to the end"):
         load(directory)
 
 
