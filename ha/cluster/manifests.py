@@ -61,8 +61,12 @@ def _etcd(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -
 
 
 def _api_server(plan: Plan, node: str) -> apiserver.Config:
-    stacked = plan.topology.etcd.topology == "stacked"
-    endpoints = [plan.members[node]] if stacked else list(plan.members.values())
+    endpoints = list(plan.members.values())
+    if plan.topology.etcd.topology == "stacked":
+        endpoints = [plan.members[node]]
+    else:  # each prefers another member, so that their load spreads
+        first = list(plan.api_servers).index(node) % len(endpoints)
+        endpoints = endpoints[first:] + endpoints[:first]
     return apiserver.Config(
         name=node,
         etcd=[str(address) for address in endpoints],

@@ -71,7 +71,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Run until cancelled. Started when it listens; ``/readyz`` tells when it can be used."""
     endpoints = [Address.parse(text) for text in config.etcd]
-    async with aclosing(EtcdClient(host.net, endpoints, timeout_s=config.store_request_timeout_s)) as client:
+    async with (
+        aclosing(EtcdClient(host.net, endpoints, timeout_s=config.store_request_timeout_s)) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(client.run)
         await run(host, config, client, task_status=task_status)
 
 

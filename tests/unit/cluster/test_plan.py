@@ -56,13 +56,13 @@ def test_stacked_an_api_server_knows_its_own_member_only() -> None:
         assert static_pod(layout, node, "kube-apiserver")["etcd"] == [str(layout.members[node])]
 
 
-def test_external_an_api_server_knows_all_members() -> None:
+def test_external_an_api_server_knows_all_members_and_each_prefers_another() -> None:
     layout = laid_out("external-3")
-    everyone = [str(address) for address in layout.members.values()]
-    assert len(everyone) == 3
-    for node in layout.role("control-plane"):
-        assert static_pod(layout, node, "kube-apiserver")["etcd"] == everyone
-        assert "etcd" not in layout.nodes[node].components
+    everyone = sorted(str(address) for address in layout.members.values())
+    known = [static_pod(layout, node, "kube-apiserver")["etcd"] for node in layout.role("control-plane")]
+    assert [sorted(endpoints) for endpoints in known] == [everyone] * 3
+    assert sorted(endpoints[0] for endpoints in known) == everyone
+    assert not any("etcd" in layout.nodes[node].components for node in layout.role("control-plane"))
 
 
 def test_external_etcd_hosts_run_a_kubelet_that_stands_alone() -> None:
