@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Sequence
 
 import ha
@@ -41,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ha: interrupted", file=sys.stderr)
         return exits.INTERRUPTED
+    except Exception:  # noqa: BLE001  (exit code 1 is a verdict, and a failure of ours is none)
+        traceback.print_exc()
+        print("ha: this is a defect of ha itself; nothing is said about the claim", file=sys.stderr)
+        return exits.INCONCLUSIVE
     return code
 
 

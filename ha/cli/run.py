@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import randbelow
@@ -27,8 +29,9 @@ from ha.report.directory import write
 from ha.report.progress import Progress
 from ha.report.terminal import render
 from ha.spec import Scenario
-from ha.spec.load import advice, check_world, resolve, scenario
+from ha.spec.load import advice, check_world, inputs, scenario
 from ha.workload import NotSetUpError
+from ha.world.real import LeftoverError, WorldLostError
 
 __all__ = ["register"]
 
@@ -57,7 +60,7 @@ def _command(arguments: argparse.Namespace) -> int:
         print(f"ha: note: {line}", file=sys.stderr)
     seed = arguments.seed if arguments.seed is not None else randbelow(2**31)
     directory = _directory(arguments.out, spec, seed)
-    _keep_inputs(directory, arguments.file, arguments.chaos)
+    _keep_inputs(directory, inputs(arguments.file, arguments.chaos))
     run = _run(spec, seed, directory, _repeat(arguments, seed))
     write(run, directory)
     if arguments.json:
@@ -84,7 +87,7 @@ def _run(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
 
     try:
         return run_interruptible(work)
-    except (NotReadyError, NotSetUpError) as error:
+    except (NotReadyError, NotSetUpError, WorldLostError, LeftoverError) as error:
         message = f"{error}\n    what the components said: {directory / 'logs'}"
         raise CommandError(message, exits.INCONCLUSIVE) from error
     except InterruptedByUserError as error:
@@ -104,14 +107,15 @@ def _directory(out: Path | None, spec: Scenario, seed: int) -> Path:
     return directory
 
 
-def _keep_inputs(directory: Path, *files: str | None) -> None:
-    inputs = directory / "inputs"
-    inputs.mkdir()
-    for file in files:
-        if file is not None:
-            shutil.copy(resolve(file), inputs)
+def _keep_inputs(directory: Path, files: Sequence[Path]) -> None:
+    """Under their own names; of two of one name the later gets a number."""
+    kept = directory / "inputs"
+    kept.mkdir()
+    for number, file in enumerate(files, start=1):
+        name = file.name if not (kept / file.name).exists() else f"{number}-{file.name}"
+        shutil.copy(file, kept / name)
 
 
 def _repeat(arguments: argparse.Namespace, seed: int) -> str:
-    chaos = f" --chaos {arguments.chaos}" if arguments.chaos else ""
-    return f"ha run {arguments.file}{chaos} --seed {seed}"
+    chaos = ["--chaos", arguments.chaos] if arguments.chaos else []
+    return shlex.join(["ha", "run", arguments.file, *chaos, "--seed", str(seed)])

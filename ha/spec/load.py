@@ -29,6 +29,7 @@ __all__ = [
     "advice",
     "catalogue",
     "check_world",
+    "inputs",
     "load",
     "resolve",
     "scenario",
@@ -77,6 +78,22 @@ def scenario(path: Path | str, chaos: Path | str | None = None) -> Scenario:
     if lines.problems:
         raise SpecError(lines.problems)
     return Scenario(name=_name(shape, how), topology=shape, experiment=how)
+
+
+def inputs(path: Path | str, chaos: Path | str | None = None) -> list[Path]:
+    """Every file that decides what `scenario` returns, for keeping: those given and those that they refer to."""
+    first = resolve(path)
+    spec = load(first)
+    refers: list[Path] = []
+    if isinstance(spec, Scenario):
+        named = Converter(str(first)).struct(read(first), ScenarioFile, header=_HEADER)
+        assert named is not None, "it is valid"
+        refers = [resolve(named.topology, beside=first), resolve(named.experiment, beside=first)]
+    elif isinstance(spec, Topology) and chaos is None:
+        refers = [resolve(_default_experiment(spec))]
+    if chaos is not None:
+        refers = [*refers[:1], resolve(chaos)]
+    return [first, *refers]
 
 
 def check_world(scenario: Scenario, faults: Collection[str]) -> None:

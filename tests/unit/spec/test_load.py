@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ha.spec import Scenario, Target, Topology
-from ha.spec.load import SpecError, advice, catalogue, check_world, load, resolve, scenario
+from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, resolve, scenario
 from ha.spec.timings import FAST, UPSTREAM
 
 TOPOLOGY = """
@@ -232,3 +232,15 @@ def test_reference_that_no_file_could_have_is_dangling(tmp_path: Path, name: str
     )
     with pytest.raises(SpecError, match=r"topology: .*no such file"):
         load(write(tmp_path, "s.yaml", text))
+
+
+def test_inputs_are_all_files_that_decide_a_run(tmp_path: Path) -> None:
+    names = lambda *given: [file.name for file in inputs(*given)]  # noqa: E731  (short)
+    assert names("stacked-3") == ["stacked-3.yaml", "kill-etcd-leader.yaml"]
+    assert names("stacked-3", "cold-restart") == ["stacked-3.yaml", "cold-restart.yaml"]
+    both = tmp_path / "both.yaml"
+    both.write_text(
+        "apiVersion: ha/v1\nkind: Scenario\nname: both\ntopology: external-3\nexperiment: kill-worker\n", "utf-8"
+    )
+    assert names(both) == ["both.yaml", "external-3.yaml", "kill-worker.yaml"]
+    assert names(both, "cold-restart") == ["both.yaml", "external-3.yaml", "cold-restart.yaml"]

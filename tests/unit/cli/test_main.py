@@ -1,0 +1,72 @@
+"""Exit codes are verdicts: what is none must not look like one."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ha.cli import exits, run
+from ha.cli.errors import CommandError
+from ha.cli.main import _parser, main
+from ha.experiment import worlds
+from ha.world.real import WorldLostError
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("fail", 1), ("inconclusive", 3)])
+def test_each_verdict_has_its_exit_code(verdict: str, code: int) -> None:
+    assert exits.of_verdict(verdict) == code
+
+
+def test_a_defect_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_args: object) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(run, "scenario", broken)
+    assert main(["run", "stacked-3"]) == exits.INCONCLUSIVE
+    assert "ZeroDivisionError: ours" in capsys.readouterr().err
+
+
+def test_a_lost_world_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def lost(**_arguments: object) -> None:
+        raise WorldLostError("the zygote died")
+
+    monkeypatch.setattr(worlds, "real", lost)
+    assert main(["run", "single-node", "--out", str(tmp_path / "run")]) == exits.INCONCLUSIVE
+    said = capsys.readouterr().err
+    assert "the zygote died" in said
+    assert "Traceback" not in said
+
+
+def test_the_command_that_repeats_a_run_is_that_run() -> None:
+    given = ["run", "my files/a shape.yaml", "--chaos", "it's.yaml", "--seed", "7"]
+    arguments = _parser().parse_args(given)
+    again = shlex.split(run._repeat(arguments, 7))
+    assert again == ["ha", *given]
+
+
+def test_a_run_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    assert main(["run", "single-node", "--out", str(tmp_path)]) == exits.BAD_INPUT
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_inputs_of_one_name_are_both_kept(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.yaml").write_text(folder)
+    (tmp_path / "run").mkdir()
+    run._keep_inputs(tmp_path / "run", [tmp_path / "a" / "x.yaml", tmp_path / "b" / "x.yaml"])
+    kept = {path.name: path.read_text() for path in (tmp_path / "run" / "inputs").iterdir()}
+    assert kept == {"x.yaml": "a", "2-x.yaml": "b"}
+
+
+def test_a_command_error_keeps_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object) -> None:
+        raise CommandError("no", exits.BAD_INPUT)
+
+    monkeypatch.setattr(run, "scenario", refused)
+    assert main(["run", "x"]) == exits.BAD_INPUT
