@@ -289,15 +289,18 @@ class EtcdClient:
     async def _try(self, endpoint: Endpoint, attempt: _Attempt[T], deadline_s: float, *, repeatable: bool) -> T:
         """One attempt with one member. Raises EtcdError."""
         alone = len(self._endpoints) == 1
-        if not (alone or repeatable or endpoint.is_fresh or await endpoint.is_alive()):
+        if not (alone or repeatable or endpoint.is_fresh or await _is_alive(endpoint, deadline_s)):
             raise EtcdUnavailableError(UNAVAILABLE, f"{endpoint.address} does not answer", definite=True)
-        timeout_s = max(deadline_s - trio.current_time(), 0.0)
+        timeout_s, question_s = max(deadline_s - trio.current_time(), 0.0), self._endpoints.attempt_s / 2
+        can_ask = not alone and timeout_s > 2 * question_s
+        if can_ask:  # a member that does not answer is asked whether it lives, within the same time
+            timeout_s -= question_s
         if repeatable and not alone:
             timeout_s = min(timeout_s, self._endpoints.attempt_s)
         try:
             return await attempt(endpoint, timeout_s)
         except RequestTimeout as error:
-            if not alone:
+            if can_ask:
                 await endpoint.is_alive()  # if it is not, nobody else waits for it for long
             raise EtcdTimeoutError(DEADLINE_EXCEEDED, f"{endpoint.address}: {error}", definite=False) from error
         except HttpError as error:
@@ -318,3 +321,9 @@ class EtcdClient:
         if response.status != HTTP_OK:
             raise read_error(response.status, response.body)
         return response.body
+
+
+async def _is_alive(endpoint: Endpoint, deadline_s: float) -> bool:
+    with trio.move_on_at(deadline_s):
+        return await endpoint.is_alive()
+    return False

@@ -177,6 +177,34 @@ async def test_a_write_of_unknown_outcome_is_not_repeated(members: Members, auto
     assert (members.writes("a"), members.writes("b")) == (2, 0)
 
 
+async def test_a_write_that_nobody_answers_takes_no_longer_than_the_timeout(
+    members: Members, autojump_clock: trio.abc.Clock
+) -> None:
+    """The question whether the member lives is part of it."""
+    await members.add("a", works)
+    client = members.client("a", "b", "c")
+    await client.put(b"k", b"v")
+    members.behave["a"] = is_paused
+    started_s = trio.current_time()
+    with pytest.raises(EtcdTimeoutError) as caught:
+        await client.put(b"k", b"v")
+    assert not caught.value.definite
+    assert trio.current_time() - started_s <= TIMEOUT_S
+
+
+async def test_a_write_that_found_no_member_alive_ends_in_time_and_was_not_done(
+    members: Members, autojump_clock: trio.abc.Clock
+) -> None:
+    for name in "abc":
+        await members.add(name, is_paused)
+    client = members.client("a", "b", "c")
+    with pytest.raises(EtcdUnavailableError) as caught:
+        await client.put(b"k", b"v")
+    assert caught.value.definite
+    assert TIMEOUT_S - ATTEMPT_S < members.passed_s <= TIMEOUT_S
+    assert "/v3/kv/put" not in members.asked["a"]
+
+
 async def test_a_write_to_a_member_that_died_meanwhile_has_an_unknown_outcome(
     members: Members, autojump_clock: trio.abc.Clock
 ) -> None:
