@@ -3,6 +3,7 @@
 * `linearizability`: is there one order of all operations that explains every answer?
 * `durability`: is everything that was acknowledged still there?
 * `availability`, `recovery`: how long did it not work, and what did the time go into?
+* `load`: did the clients keep asking?
 * `summary`, `series`: figures for reports.
 * `claims`, `verdict`: expectation against measurement, and the sentence that follows.
 """

@@ -8,7 +8,7 @@ what was convicted stays convicted however little else was learned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 
 from ha.check.durability import LostWrite
@@ -23,6 +23,7 @@ __all__ = ["judge"]
 def judge(
     *,
     load: Sequence[Operation],
+    standstills: Sequence[str],
     linearizability: Linearizability,
     lost: Sequence[LostWrite],
     unverified: Sequence[str],
@@ -30,14 +31,14 @@ def judge(
     faults: Sequence[FaultRecord],
     faults_planned: int,
 ) -> tuple[Verdict, str]:
-    """Verdict and reason. `load`: what was asked under load, set-up and final reads left out. `unverified`: keys
-    of acknowledged writes that no final read covers. `faults_planned`: the entries of the schedule, each of which
-    makes one fault at least.
+    """Verdict and reason. `load`: what was asked under load, set-up and final reads left out. `standstills`:
+    sentences of `ha.check.load`. `unverified`: keys of acknowledged writes that no final read covers.
+    `faults_planned`: the entries of the schedule, each of which makes one fault at least.
     """
     failure = _failure(linearizability, lost, claims)
     if failure is not None:
         return "fail", failure
-    doubt = _doubt(load, unverified, claims, faults, faults_planned)
+    doubt = next(_doubts(load, standstills, unverified, claims, faults, faults_planned), None)
     if doubt is not None:
         return "inconclusive", doubt
     bounds = f" and {_count(len(claims), 'bound')} held" if claims else ""
@@ -58,29 +59,32 @@ def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims
     return None
 
 
-def _doubt(
+def _doubts(
     load: Sequence[Operation],
+    standstills: Sequence[str],
     unverified: Sequence[str],
     claims: Sequence[Claim],
     faults: Sequence[FaultRecord],
     faults_planned: int,
-) -> str | None:
+) -> Iterator[str]:
+    """Why the claim was not put to the test, the most telling reason first."""
     if len(faults) < faults_planned:
-        return f"Only {len(faults)} of {_count(faults_planned, 'fault')} were injected."
+        yield f"Only {len(faults)} of {_count(faults_planned, 'fault')} were injected."
     for fault in faults:
         if not fault.attested:
             reason = f": {fault.error}" if fault.error else ""
-            return f"Fault {fault.index} ({fault.fault} {fault.target}) is not attested{reason}."
+            yield f"Fault {fault.index} ({fault.fault} {fault.target}) is not attested{reason}."
     for claim in claims:
         if claim.held is None:
-            return f"Could not be measured: {claim.expectation}."
+            yield f"Could not be measured: {claim.expectation}."
     first_fault_s = min((fault.injected_s for fault in faults), default=inf)
     idle = _never_seen_to_work(load, first_fault_s)
     if idle is not None:
-        return f"Too few operations: no {idle} succeeded under load before the first fault."
+        yield f"Too few operations: no {idle} succeeded under load before the first fault."
+    for standstill in standstills:
+        yield f"The load stood still: {standstill}."
     if unverified:
-        return f"No final read covers {_count(len(unverified), 'key')} of acknowledged writes, {unverified[0]} first."
-    return None
+        yield f"No final read covers {_count(len(unverified), 'key')} of acknowledged writes, {unverified[0]} first."
 
 
 def _never_seen_to_work(load: Sequence[Operation], first_fault_s: float) -> str | None:

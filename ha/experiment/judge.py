@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from ha.check import availability, claims, durability, linearizability, recovery, summary, verdict
+from ha.check.load import standstills
 from ha.experiment.environment import machine, versions
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
@@ -16,6 +17,9 @@ from ha.history.result import Checks, Claim, FaultRecord, NodeRecord, Result, Ru
 from ha.spec import Scenario
 
 __all__ = ["judge"]
+
+_HICCUP_S = 2.0
+"""How long a loaded machine may stand still itself."""
 
 
 def judge(
@@ -44,6 +48,7 @@ def judge(
     ]
     decision, reason = verdict.judge(
         load=load,
+        standstills=standstills(load, observed.load_start_s, observed.load_end_s, _allowed_pauses_s(scenario)),
         linearizability=linear,
         lost=lost,
         unverified=durability.unverified_keys(operations, final_reads),
@@ -111,6 +116,16 @@ def _fault_record(inject: FaultEvent, undo: FaultEvent | None) -> FaultRecord:
         undo_evidence=undo.evidence if undo else {},
         error=inject.error or (undo.error if undo else None),
     )
+
+
+def _allowed_pauses_s(scenario: Scenario) -> dict[str, float]:
+    """How long each workload may ask nothing: until its requests time out, and until the arrival after next."""
+    timeout_s = scenario.topology.timings.client_timeout
+    return {
+        workload.type: timeout_s + _HICCUP_S + (2 / workload.rate_per_s if workload.rate_per_s else 0.0)
+        for workload in scenario.experiment.workloads
+        if workload.type != "deployment"  # it asks nothing
+    }
 
 
 def _healed(observed: Observed, faults: Sequence[FaultRecord]) -> Claim:

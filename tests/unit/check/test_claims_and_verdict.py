@@ -83,6 +83,7 @@ FAULT = FaultRecord(index=0, fault="kill", target="etcd-leader", nodes=["n"], in
 def verdict(**changes):
     arguments = {
         "load": HISTORY,
+        "standstills": [],
         "linearizability": Linearizability(True),
         "lost": [],
         "unverified": [],
@@ -114,6 +115,7 @@ UNATTESTED = FaultRecord(index=0, fault="kill", target="x", nodes=["n"], injecte
         ({"load": [*HISTORY, op("read", "a", 3, 4, "fail")]}, "inconclusive", "no read succeeded"),
         ({"load": []}, "inconclusive", "Too few operations"),
         ({"load": [create("a", "1", 5, 6, 7)]}, "inconclusive", "Too few operations"),
+        ({"standstills": ["x asked nothing"]}, "inconclusive", "The load stood still: x asked nothing"),
         ({"unverified": ["a", "b"]}, "inconclusive", "2 keys"),
     ],
 )
