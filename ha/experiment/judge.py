@@ -8,6 +8,8 @@ from datetime import datetime
 import msgspec
 
 from ha.check import availability, claims, durability, linearizability, recovery, summary, verdict
+from ha.check.durability import LostWrite
+from ha.check.linearizability import Linearizability
 from ha.check.load import standstills
 from ha.experiment.environment import machine, versions
 from ha.experiment.recording import Recording
@@ -64,12 +66,7 @@ def judge(
         experiment=scenario.experiment.name,
         claim=scenario.experiment.claim,
         claims=claimed,
-        checks=Checks(
-            linearizable=linear.verdict,
-            lost_writes=len(lost),
-            explanation=[*linear.explanation, *map(str, lost)],
-            method=linear.method,
-        ),
+        checks=_checks(linear, lost),
         operations=summary.counts(load),
         unavailability=outages,
         recovery=recovery.worst(recoveries),
@@ -93,6 +90,15 @@ def judge(
     )
     events = sorted(recording.events, key=lambda event: event.at_s)
     return Run(result=result, operations=operations, events=events)
+
+
+def _checks(linear: Linearizability, lost: Sequence[LostWrite]) -> Checks:
+    return Checks(
+        linearizable=linear.verdict,
+        lost_writes=len(lost),
+        explanation=[*linear.explanation, *map(str, lost)],
+        method=linear.method,
+    )
 
 
 def fault_records(events: Sequence[Event]) -> list[FaultRecord]:
