@@ -120,13 +120,21 @@ def unanswered(error: HttpError) -> Answer:
 
 
 def _done(type_: OperationType, body: bytes) -> Answer:
-    """A success. A write without a readable object in its answer was acknowledged all the same."""
+    """A success. A write without a readable object in its answer was acknowledged all the same, a read without one
+    saw nothing. An object that lost its value has the empty one, which nobody writes.
+    """
     try:
         found = _object.decode(body)
     except msgspec.DecodeError as error:
-        unreadable = f"unreadable answer: {error}"
-        return Answer(outcome="fail" if type_ == "read" else "ok", error=unreadable, served=False)
-    return Answer(outcome="ok", value=found.data.get("value"), revision=_revision(found.metadata))
+        return _unreadable(type_, str(error))
+    revision = _revision(found.metadata)
+    if revision is None:
+        return _unreadable(type_, "no resourceVersion")
+    return Answer(outcome="ok", value=found.data.get("value", ""), revision=revision)
+
+
+def _unreadable(type_: OperationType, why: str) -> Answer:
+    return Answer(outcome="fail" if type_ == "read" else "ok", error=f"unreadable answer: {why}", served=False)
 
 
 def _revision(metadata: _Metadata) -> int | None:

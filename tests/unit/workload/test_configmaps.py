@@ -48,6 +48,17 @@ def test_acknowledged_write_with_an_unreadable_answer_stays_acknowledged():
     assert interpret("read", Response(200, b"{")).outcome == "fail"
 
 
+def test_object_that_lost_its_value_is_not_an_unknown_one():
+    """Unknown would agree with whatever was written."""
+    answer = interpret("read", Response(200, b'{"metadata":{"name":"a","resourceVersion":"17"}}'))
+    assert (answer.outcome, answer.value, answer.revision) == ("ok", "", 17)
+
+
+def test_answer_without_a_revision_shows_no_read():
+    assert interpret("read", Response(200, b"{}")).outcome == "fail"
+    assert interpret("create", Response(201, b"{}")).outcome == "ok"
+
+
 def test_only_an_unsent_request_is_a_definite_failure():
     assert unanswered(ConnectError("refused")).outcome == "fail"
     for error in (RequestTimeout("t"), ConnectionLost("l"), ProtocolError("p")):

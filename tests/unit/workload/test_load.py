@@ -259,6 +259,17 @@ async def test_creation_that_vanished_is_convicted(bench, autojump_clock):
     assert check(bench.history).verdict is False
 
 
+async def test_creation_that_lost_its_content_is_convicted(bench, autojump_clock):
+    load = bench.load(CREATE)
+    await load.set_up()
+    async with load.running():
+        await trio.sleep(1)
+    del next(o for path, o in bench.api.objects.items() if path.endswith("/create-1-3"))["data"]
+    (lost,) = lost_writes(bench.history, await load.read_back())
+    assert lost.write.key == "create-1-3"
+    assert check(bench.history).verdict is False
+
+
 async def test_creation_that_only_a_cached_list_still_shows_is_convicted(bench, autojump_clock):
     """API servers answer lists from a cache, which would vouch for a store that lost what it holds."""
     load = bench.load(CREATE)
