@@ -20,6 +20,8 @@ __all__ = ["Report", "advice", "combination", "experiment", "node_roles", "topol
 ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
 LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
 """Targets that are found out when the fault strikes."""
+_INSTANT = ("restart",)
+"""Faults with nothing to undo."""
 _NODE_NAME = re.compile(r"(control-plane|worker|etcd)-[1-9][0-9]*")
 _FIELDS_OF_WORKLOAD = {
     "register": {"clients", "rate", "keys"},
@@ -121,7 +123,10 @@ def _schedule(spec: Experiment, i: int, fault: Fault, report: Report) -> None:
     elif fault.for_s is not None and fault.at_s + fault.for_s > spec.duration_s:
         over = format_duration(fault.at_s + fault.for_s)
         report(f"faults[{i}].for", f"the fault would last until {over}", allowed=f"until the load ends at {end}")
-    if fault.every_s is not None and (fault.for_s is None or fault.for_s >= fault.every_s):
+    if fault.fault in _INSTANT:
+        if fault.for_s is not None:
+            report(f"faults[{i}].for", f"a {fault.fault} is over when it was injected", allowed="no for")
+    elif fault.every_s is not None and (fault.for_s is None or fault.for_s >= fault.every_s):
         message = "the fault would be injected again before it was undone"
         report(f"faults[{i}].every", message, allowed="more than for, which must be given")
 
@@ -150,6 +155,8 @@ def _certain(target: Target) -> bool:
 
 def _meet(a: Fault, b: Fault, duration_s: float) -> bool:
     def end_s(fault: Fault) -> float:
+        if fault.fault in _INSTANT:
+            return fault.at_s
         return duration_s if fault.for_s is None else fault.at_s + fault.for_s
 
     return a.at_s < end_s(b) and b.at_s < end_s(a)

@@ -72,6 +72,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("experiment", "'stacked-3' is a Topology; allowed: a file of kind Experiment"),
     ],
     "recovery-phase-unknown": [("expect.recovery.raft_elections", "did you mean 'raft_election'?")],
+    "restart-for-a-while": [("faults[0].for", "a restart is over when it was injected; allowed: no for")],
     "role-twice": [("nodes[2].role", "the role 'worker' stands twice")],
     "role-unknown": [("nodes[1].role", "found 'wroker'")],
     "scenario-without-victims": [

@@ -50,6 +50,11 @@ def test_durations_become_seconds_and_short_names_become_fields(tmp_path: Path) 
     assert bounds.at_most_s == 1
 
 
+def test_restart_may_be_repeated_without_saying_how_long_it_lasts(tmp_path: Path) -> None:
+    text = EXPERIMENT.replace("fault: pause", "fault: restart").replace("for: 300ms", "every: 5s")
+    assert scenario("stacked-3", write(tmp_path, "e.yaml", text)).experiment.faults[0].every_s == 5
+
+
 def test_target_may_be_a_plain_name() -> None:
     assert scenario("stacked-3").experiment.faults[0].target == Target(select="etcd-leader")
 
