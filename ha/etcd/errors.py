@@ -23,7 +23,6 @@ __all__ = [
     "LEASE_NOT_FOUND",
     "LEASE_PROVIDED",
     "LEASE_TTL_TOO_LARGE",
-    "NOT_LEADER",
     "NO_LEADER",
     "STALE_LESSOR",
     "TIMEOUT",
@@ -68,7 +67,6 @@ LEASE_EXISTS = Fault(FAILED_PRECONDITION, "etcdserver: lease already exists")
 LEASE_TTL_TOO_LARGE = Fault(OUT_OF_RANGE, "etcdserver: too large lease TTL")
 TOO_MANY_REQUESTS = Fault(RESOURCE_EXHAUSTED, "etcdserver: too many requests")
 NO_LEADER = Fault(UNAVAILABLE, "etcdserver: no leader")
-NOT_LEADER = Fault(FAILED_PRECONDITION, "etcdserver: not leader")
 TIMEOUT = Fault(UNAVAILABLE, "etcdserver: request timed out")
 STALE_LESSOR = Fault(FAILED_PRECONDITION, "ha: the lease is counted by a later leader")
 UNKNOWN_COMMAND = Fault(INTERNAL, "ha: this member does not know the command")

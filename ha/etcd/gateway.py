@@ -197,8 +197,9 @@ class Gateway:
 
     async def _forwarded(self, request: Request) -> Response | None:
         """The leader's answer; None when this member is to answer itself."""
-        leader = self._service.status.leader
-        client = self._leaders.get(leader or "")
+        if self._service.status.leader is None:
+            await self._service.barrier()  # an election ends before it does
+        client = self._leaders.get(self._service.status.leader or "")
         if client is None or _FORWARDED in request.headers:
             return None
         try:

@@ -41,7 +41,6 @@ from ha.etcd.errors import (
     FUTURE_REVISION,
     LEASE_TTL_TOO_LARGE,
     NO_LEADER,
-    NOT_LEADER,
     TIMEOUT,
     TOO_LARGE,
     TOO_MANY_REQUESTS,
@@ -292,12 +291,12 @@ class EtcdService:
         return True
 
     async def _confirm_counting(self) -> None:
-        """Wait until this member certainly leads and counts leases. Raises when another one leads."""
+        """Wait until this member certainly leads and counts leases. Raises when another one leads: to be repeated."""
         await self.barrier()
         with trio.move_on_after(self._timeout_s):
             while self.lessor.term is None or not self._leads(self.lessor.term):
                 if self.status.role != "leader":
-                    raise _error(NOT_LEADER)
+                    raise _error(NO_LEADER)
                 await self._promotion.park()
             return
         raise _error(TIMEOUT)

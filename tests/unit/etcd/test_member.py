@@ -10,7 +10,7 @@ from ha import http
 from ha.etcd.api import PutRequest, RangeRequest, WatchBatch
 from ha.etcd.client import CompactedError, Compare, EtcdClient, EtcdError, EtcdUnavailableError
 from ha.world import Address
-from tests.fakes.world import FakeWorld
+from tests.fakes.world import FakeWorld, run_virtual
 from tests.unit.etcd.support import NAMES, configs, start_cluster, start_member
 
 TIMEOUT_S = 5.0
@@ -124,6 +124,22 @@ async def test_any_member_renews_leases_through_the_leader(autojump_clock: trio.
             assert await client_of(world, address).lease_keepalive(lease) == 10
             assert (await client_of(world, address).lease_time_to_live(lease)).ttl == 9
             assert await client_of(world, address).leases() == [lease]
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_renewals_wait_for_an_election(seed: int) -> None:
+    """As in etcd: that there is no leader yet is no refusal."""
+
+    async def renew() -> None:
+        async with FakeWorld(seed=seed) as world:
+            addresses = await start_cluster(world)
+            lease = await client_of(world, *addresses).lease_grant(60)
+            leader = await leader_of(world, addresses)
+            await world.kill(leader)
+            for address in others(leader, addresses):
+                assert await client_of(world, address).lease_keepalive(lease.id) == 60
+
+    run_virtual(renew, seed=seed)
 
 
 async def test_a_paused_leader_that_wakes_up_expires_nothing_that_was_renewed(autojump_clock: trio.abc.Clock) -> None:
