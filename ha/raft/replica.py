@@ -19,7 +19,8 @@ answered is sent again, in order, under the same identity. So a proposal is lost
 Barriers that arrive in one turn share a question.
 
 Neither waits for a leader longer than the longest election timeout, and then says that nothing was done. Once
-proposed, a command waits until its caller gives up: only the caller knows for how long it is of use.
+there was one, a command or a barrier waits until its caller gives up, over any number of further elections: only
+the caller knows for how long it is of use.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ the member's *floor*: the lowest sequence number that it still waits for. What i
 answered, and will never be applied any more; nor is anything of an earlier incarnation, whose callers are gone.
 
 So the table holds, per member, one incarnation, one floor, and the applied numbers above it: at most as many as
-the member has proposals outstanding.
+the member proposed since the oldest one that it still waits for.
 """
 
 from __future__ import annotations
