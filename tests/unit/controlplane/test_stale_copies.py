@@ -16,7 +16,7 @@ from ha.controlplane.scheduler.scheduler import Scheduler
 from ha.http import ConnectionLost
 from ha.kube.client import KubeClient, WatchEvent
 from ha.kube.events import EventRecorder
-from ha.kube.kinds import POD, REPLICA_SET, Kind
+from ha.kube.kinds import DEPLOYMENT, POD, REPLICA_SET, Kind, Object
 from ha.world import Address
 from tests.unit.controlplane.cluster import Cluster, deployment, pod
 
@@ -54,9 +54,24 @@ class AstrayClient(KubeClient):
         await super().bind(pod_name, namespace, node, uid=uid)
 
 
-async def lead_controllers(cluster: Cluster, nursery: trio.Nursery) -> None:
+class SlowClient(KubeClient):
+    """Takes a second to create a ReplicaSet, and learns a second late that one was resized."""
+
+    async def create(self, kind: Kind, *args: Any, **settings: Any) -> Object:
+        if kind is REPLICA_SET:
+            await trio.sleep(1)
+        return await super().create(kind, *args, **settings)
+
+    async def patch(self, kind: Kind, *args: Any, **settings: Any) -> Object:
+        patched = await super().patch(kind, *args, **settings)
+        if kind is REPLICA_SET:
+            await trio.sleep(1)
+        return patched
+
+
+async def lead_controllers(cluster: Cluster, nursery: trio.Nursery, make: type[KubeClient] = LaggingClient) -> None:
     host = cluster.world.host("cp")
-    client = LaggingClient(host.net, Address.parse(cluster.server), user_agent="test", timeout_s=2.0)
+    client = make(host.net, Address.parse(cluster.server), user_agent="test", timeout_s=2.0)
     manager = Manager(
         client,
         EventRecorder(client, "test", host=host),
@@ -107,6 +122,25 @@ async def test_late_copy_deletes_no_pod_too_many(
         assert len(await cluster.pods()) >= 3
     await trio.sleep(60)
     assert len(await cluster.pods(active=False)) == 3
+
+
+async def test_deployment_observes_no_generation_before_it_is_acted_upon(
+    autojump_clock: MockClock, cluster: Cluster, nursery: trio.Nursery
+) -> None:
+    """Whoever waits for a rollout takes observedGeneration for the controller's word that it has begun."""
+    await lead_controllers(cluster, nursery, SlowClient)
+    await cluster.client.create(DEPLOYMENT, deployment("web", 1))
+    await trio.sleep(1.5)
+    template = {"metadata": {"annotations": {"version": "2"}}}
+    changed = await cluster.client.patch(DEPLOYMENT, "web", "default", {"spec": {"template": template}})
+    generation = changed["metadata"]["generation"]
+    for _ in range(100):
+        await trio.sleep(0.05)
+        shown = await cluster.client.get(DEPLOYMENT, "web", "default")
+        if shown.get("status", {}).get("observedGeneration") == generation:
+            assert len(await cluster.list(REPLICA_SET)) == 2
+            return
+    raise AssertionError("it was never observed")
 
 
 async def test_bindings_that_go_astray_are_made_again_and_hold_no_capacity(

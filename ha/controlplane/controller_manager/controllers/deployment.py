@@ -214,9 +214,10 @@ class DeploymentController:
                     raise
 
     async def _report(self, deployment: Object, new: Object | None, old: list[Object]) -> float | None:
+        """Of what was acted upon, written over what is shown now."""
+        status = status_of(deployment, new, old)
         meta = deployment["metadata"]
         deployment = self._context.informers[DEPLOYMENT].get(meta["namespace"], meta["name"]) or deployment
-        status = status_of(deployment, new, old)
         conditions, again_s = condition_changes(deployment, status, new, wall_s=self._context.host.wall_clock())
         shown = deployment.get("status") or {}
         wanted = {**status, "conditions": conditions}
