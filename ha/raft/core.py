@@ -301,9 +301,10 @@ class RaftCore(Elections):
     def _on_rejected(self, node: Peer, message: Rejected) -> None:
         if self._is_current(node, message):
             self.heard_from(node, 0)
-            next_index = max(message.next_index, self.match_index(node) + 1)
-            next_index = min(next_index, self.journal.last_index + 1)
-            if self._progress[node.id].on_reject(message.sequence, next_index, next_sequence=self._sequence + 1):
+            matched = self.match_index(node)
+            next_index = min(max(message.next_index, matched + 1), self.journal.last_index + 1)
+            is_new = self._progress[node.id].on_reject(message.sequence, next_index, next_sequence=self._sequence + 1)
+            if is_new and message.next_index > matched:  # else it lost its disk: repairing at once would never end
                 self._urgent.add(node.id)
 
     def _on_snapshot_received(self, node: Peer, message: SnapshotReceived) -> None:
