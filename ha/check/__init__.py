@@ -4,6 +4,7 @@
 * `durability`: is everything that was acknowledged still there?
 * `availability`, `recovery`: how long did it not work, and what did the time go into?
 * `load`: did the clients keep asking?
+* `exits`: did anything end that nobody hit?
 * `summary`, `series`: figures for reports.
 * `claims`, `verdict`: expectation against measurement, and the sentence that follows.
 """

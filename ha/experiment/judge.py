@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from ha.check import availability, claims, durability, linearizability, recovery, summary, verdict
+from ha.check import availability, claims, durability, exits, linearizability, recovery, summary, verdict
 from ha.check.durability import LostWrite
 from ha.check.linearizability import Linearizability
 from ha.check.load import standstills
@@ -46,6 +46,7 @@ def judge(
     faults = fault_records(recording.events)
     claimed = [
         _healed(observed, faults),
+        _no_crash(recording.events, faults, nodes),
         *claims.evaluate(scenario.experiment.expect, outages, recoveries),
     ]
     decision, reason = verdict.judge(
@@ -67,6 +68,7 @@ def judge(
         claim=scenario.experiment.claim,
         claims=claimed,
         checks=_checks(linear, lost),
+        arrivals=observed.arrivals,
         operations=summary.counts(load),
         unavailability=outages,
         recovery=recovery.worst(recoveries),
@@ -142,6 +144,15 @@ def _healed(observed: Observed, faults: Sequence[FaultRecord]) -> Claim:
         measured="ready" if observed.not_recovered is None else observed.not_recovered,
         held=observed.not_recovered is None,
     )
+
+
+def _no_crash(events: Sequence[Event], faults: Sequence[FaultRecord], nodes: Sequence[NodeRecord]) -> Claim:
+    """The other one."""
+    crashes = exits.unexplained(events, faults, nodes)
+    first = (
+        f"{len(crashes)}, first {crashes[0].process} on {crashes[0].node} at {crashes[0].at_s:.1f} s" if crashes else ""
+    )
+    return Claim(expectation="no component ends that no fault hit", measured=first or "none", held=not crashes)
 
 
 def _nodes(observed: Observed) -> list[NodeRecord]:

@@ -18,8 +18,9 @@ from ha.chaos import Injector
 from ha.cluster import Cluster, NotReadyError, Observer, Plan, View, node_names, plan
 from ha.experiment.recording import Recording
 from ha.history import ComponentExit, Operation, PhaseEvent
+from ha.history.result import ArrivalCounts
 from ha.spec import Experiment, Scenario
-from ha.workload import Load
+from ha.workload import Arrivals, Load
 from ha.world import Host, World
 
 __all__ = ["Observed", "OpenWorld", "execute"]
@@ -46,6 +47,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What was missing when the healed cluster did not become ready again; None when it did."""
     final_reads: list[Operation]
     """A consistent read of every key after the cluster was healed; empty when it was not."""
+    arrivals: dict[str, ArrivalCounts]
     memory_bytes: dict[str, int]
 
 
@@ -95,6 +97,7 @@ class _Run:
             load_end_s=end_s,
             not_recovered=not_recovered,
             final_reads=final_reads,
+            arrivals={name: _counted(arrivals) for name, arrivals in load.arrivals.items()},
             memory_bytes=memory,
         )
 
@@ -149,3 +152,12 @@ class _Run:
     def phase(self, name: str) -> None:
         """Enter a phase."""
         self._recording.event(PhaseEvent(at_s=self._recording.now_s(), phase=name))
+
+
+def _counted(arrivals: Arrivals) -> ArrivalCounts:
+    return ArrivalCounts(
+        rate_per_s=arrivals.rate_per_s,
+        taken=arrivals.taken,
+        late=arrivals.late,
+        lateness_max_s=arrivals.lateness_s_max,
+    )

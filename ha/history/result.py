@@ -14,6 +14,7 @@ from ha.history import Event, Operation
 
 __all__ = [
     "PHASES",
+    "ArrivalCounts",
     "Checks",
     "Claim",
     "FaultRecord",
@@ -51,6 +52,17 @@ class OperationCounts(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float | None = None
     p99_ms: float | None = None
     max_ms: float | None = None
+
+
+class ArrivalCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How a workload kept its schedule. In an open loop an arrival is late when no client was free for it: that wait
+    is not part of any latency (coordinated omission), so it stands here. `rate_per_s` None: a closed loop.
+    """
+
+    rate_per_s: float | None
+    taken: int
+    late: int
+    lateness_max_s: float
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -147,6 +159,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     claim: str
     claims: list[Claim]
     checks: Checks
+    arrivals: dict[str, ArrivalCounts] = {}
+    """By workload."""
     operations: dict[str, OperationCounts]
     """By group: ``write`` (write, cas, create and delete) and ``read``."""
     unavailability: dict[str, Unavailability]

@@ -233,6 +233,7 @@ def cluster_facts(result: Result) -> Markup:
         ("world", result.world),
         ("etcd engine", result.engine),
         ("seed", str(result.seed)),
+        ("load", words.schedule(result.arrivals)),
     ]
     memory = sorted(result.memory_bytes.items(), key=lambda item: (-item[1], item[0]))
     return fragment(

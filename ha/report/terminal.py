@@ -128,6 +128,8 @@ def _facts(result: Result) -> Table:
     table = Table.grid(padding=(0, 2))
     ready = f"{words.seconds(result.ready_s)}, {words.bytes_text(result.memory_total_bytes)} in all (PSS)"
     table.add_row(Text("ready in", style="dim"), Text(ready))
+    if result.arrivals:
+        table.add_row(Text("load", style="dim"), Text(words.schedule(result.arrivals), overflow="fold"))
     table.add_row(Text("timings", style="dim"), Text(f"{result.timings} · seed {result.seed} · {result.world} world"))
     table.add_row(Text("report", style="dim"), Text(f"{result.run_dir}/report.html", overflow="fold"))
     table.add_row(Text("repeat", style="dim"), Text(result.repeat, overflow="fold"))

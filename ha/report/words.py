@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ha.history.result import FaultRecord, Result, Unavailability, Verdict
+from ha.history.result import ArrivalCounts, FaultRecord, Result, Unavailability, Verdict
 
 __all__ = [
     "PHASE_NAMES",
@@ -20,6 +20,7 @@ __all__ = [
     "outage",
     "plural",
     "safety",
+    "schedule",
     "seconds",
 ]
 
@@ -59,6 +60,18 @@ def outage(gone: Unavailability | None) -> tuple[str, str]:
     if not gone.windows and gone.threshold_s is not None:
         return f"none over {seconds(gone.threshold_s)}", "—"
     return seconds(gone.longest_s), seconds(gone.total_s)
+
+
+def schedule(arrivals: Mapping[str, ArrivalCounts]) -> str:
+    """What the clients asked, and whether they kept their schedule."""
+    asked = sum(one.taken for one in arrivals.values())
+    late = sum(one.late for one in arrivals.values())
+    latest_s = max((one.lateness_max_s for one in arrivals.values()), default=0.0)
+    rate = sum(one.rate_per_s or 0.0 for one in arrivals.values())
+    loop = f"{rate:g}/s in an open loop" if rate else "a closed loop"
+    return f"{count(asked)} requests, {loop}" + (
+        f"; {count(late)} asked late, {seconds(latest_s)} at most" if late else ""
+    )
 
 
 def milliseconds(value: float | None) -> str:

@@ -23,7 +23,7 @@ class Arrivals:
     """One schedule for all clients of a workload. `rate_per_s` None: a closed loop."""
 
     def __init__(self, rate_per_s: float | None) -> None:
-        self._rate_per_s = rate_per_s
+        self.rate_per_s = rate_per_s
         self._start = trio.current_time()
         self.taken = 0
         self.late = 0
@@ -34,10 +34,10 @@ class Arrivals:
         """Wait for the next arrival. False: `until` was set, there is none."""
         if until.is_set():
             return False
-        if self._rate_per_s is None:
+        if self.rate_per_s is None:
             self.taken += 1
             return True
-        due = self._start + self.taken / self._rate_per_s
+        due = self._start + self.taken / self.rate_per_s
         self.taken += 1
         lateness_s = trio.current_time() - due
         if lateness_s > 0:

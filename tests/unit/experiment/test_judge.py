@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from ha.cluster import plan
 from ha.experiment.judge import fault_records, judge
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
-from ha.history import Event, FaultEvent, Operation
+from ha.history import ComponentExit, Event, FaultEvent, Operation
 from ha.history.jsonl import decode_events, decode_operations
 from ha.history.result import Result
 from ha.spec import Bound, Expect, Experiment, Fault, OperationBounds, Scenario, Target, Topology, Workload
@@ -76,7 +76,7 @@ def verdict_on(
     *,
     operations: list[Operation] = HISTORY,
     final_reads: list[Operation] = FINAL,
-    events: list[FaultEvent] = EVENTS,
+    events: Sequence[Event] = EVENTS,
     not_recovered: str | None = None,
     faults: list[Fault] | None = None,
 ) -> Result:
@@ -103,6 +103,7 @@ def verdict_on(
         load_end_s=LOAD[1],
         not_recovered=not_recovered,
         final_reads=final_reads,
+        arrivals={},
         memory_bytes={"control-plane-1/etcd": 5, "worker-1/kubelet": 7},
     )
     scenario = Scenario(name="s", topology=topology, experiment=experiment)
@@ -140,6 +141,13 @@ async def test_a_cluster_that_did_not_come_back_fails(recordings: Callable[[], R
     result = verdict_on(recordings(), final_reads=[], not_recovered="not ready after 60 s: Node worker-1 is not Ready")
     assert result.verdict == "fail"
     assert "the whole cluster is ready again, measured not ready after 60 s" in result.reason
+
+
+async def test_a_crash_that_no_fault_explains_fails_and_is_named(recordings: Callable[[], Recording]) -> None:
+    crash = ComponentExit(at_s=7.0, node="control-plane-1", process="etcd", pid=7, code=1, signal=None)
+    result = verdict_on(recordings(), events=[*EVENTS, crash])
+    assert result.verdict == "fail"
+    assert "etcd on control-plane-1" in result.reason
 
 
 async def test_missing_final_reads_are_inconclusive(recordings: Callable[[], Recording]) -> None:

@@ -1,0 +1,39 @@
+"""Looks for components that ended although no fault hit them: a crash that the kubelet mends is a crash still.
+
+A component explains its end when a fault that hit it, or its whole node, was in force (or was undone less than
+`GRACE_S` before). Those that lead by a Lease end themselves when they lose it, wherever the fault was: that is how
+leader election works, and no crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ha.history import ComponentExit, Event
+from ha.history.result import FaultRecord, NodeRecord
+
+__all__ = ["GRACE_S", "unexplained"]
+
+GRACE_S = 1.0
+
+_LED_BY_LEASE = {"kube-scheduler", "kube-controller-manager", "cloud-controller-manager"}
+
+
+def unexplained(
+    events: Sequence[Event], faults: Sequence[FaultRecord], nodes: Sequence[NodeRecord]
+) -> list[ComponentExit]:
+    """Ends of components (not of Pods) that no fault explains, in order."""
+    components = {node.name: set(node.components) - _LED_BY_LEASE for node in nodes}
+    return [
+        event
+        for event in events
+        if isinstance(event, ComponentExit)
+        and event.process in components.get(event.node, ())
+        and not any(_explains(fault, event) for fault in faults)
+    ]
+
+
+def _explains(fault: FaultRecord, event: ComponentExit) -> bool:
+    hit = f"{event.node}/{event.process}" in fault.processes if fault.processes else event.node in fault.nodes
+    over_s = float("inf") if fault.undone_s is None else fault.undone_s + GRACE_S
+    return hit and fault.injected_s <= event.at_s <= over_s

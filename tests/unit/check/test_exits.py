@@ -1,0 +1,61 @@
+"""A component that ends without a fault that explains it is found."""
+
+from __future__ import annotations
+
+import pytest
+
+from ha.check.exits import unexplained
+from ha.history import ComponentExit
+from ha.history.result import FaultRecord, NodeRecord
+
+NODES = [
+    NodeRecord(
+        name="control-plane-1",
+        role="control-plane",
+        address="127.1.1.10",
+        components=["etcd", "kube-apiserver", "kube-scheduler", "kubelet"],
+    )
+]
+
+
+def ended(process, at_s=5.0, node="control-plane-1"):
+    return ComponentExit(at_s=at_s, node=node, process=process, pid=1, code=1, signal=None)
+
+
+def killed(undone_s=8.0, processes=(), nodes=("control-plane-1",)):
+    return FaultRecord(
+        index=0,
+        fault="kill",
+        target="x",
+        nodes=list(nodes),
+        processes=list(processes),
+        injected_s=4.0,
+        undone_s=undone_s,
+        attested=True,
+    )
+
+
+def test_a_crash_without_a_fault_is_unexplained():
+    assert unexplained([ended("etcd")], [], NODES) == [ended("etcd")]
+
+
+def test_a_fault_in_force_explains_what_it_hit():
+    assert unexplained([ended("etcd"), ended("kubelet", 8.5)], [killed()], NODES) == []
+
+
+@pytest.mark.parametrize("at_s", [3.9, 9.1])
+def test_a_fault_explains_nothing_before_and_long_after_it(at_s):
+    assert unexplained([ended("etcd", at_s)], [killed()], NODES) != []
+
+
+def test_a_fault_of_one_process_explains_no_other():
+    fault = killed(processes=["control-plane-1/kube-apiserver"])
+    assert unexplained([ended("kube-apiserver"), ended("etcd")], [fault], NODES) == [ended("etcd")]
+
+
+def test_a_fault_of_another_node_explains_nothing():
+    assert unexplained([ended("etcd")], [killed(nodes=("control-plane-2",))], NODES) != []
+
+
+def test_losing_a_lease_and_the_end_of_a_pod_are_no_crash():
+    assert unexplained([ended("kube-scheduler"), ended("default_web-1_pause")], [], NODES) == []
