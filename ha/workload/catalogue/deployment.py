@@ -22,7 +22,7 @@ from ha.workload.pacing import Arrivals, Backoff
 
 __all__ = ["WORKLOAD", "Deployment"]
 
-_IMAGE = "registry.k8s.io/pause:3.10"
+_IMAGE = "pause:3.10"
 
 
 class Deployment:
