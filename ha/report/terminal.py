@@ -1,7 +1,8 @@
 """The result in the terminal: the verdict first, then what it rests on, then how to repeat it.
 
 Returns rich renderables; the caller owns the console. Everything is `Text`, never console markup, so that a
-claim with brackets in it is printed as it is.
+claim with brackets in it is printed as it is. What one copies from the terminal, a path and a command, is apart:
+`closing` gives it as plain lines, for rich would break them at the width of the window.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rich.text import Text
 from ha.history.result import PHASES, Recovery, Result
 from ha.report import words
 
-__all__ = ["render"]
+__all__ = ["closing", "render"]
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _COLUMNS = 3
@@ -27,7 +28,7 @@ _MARKS = {"✓": "green", "✗": "red", "?": "yellow"}
 
 
 def render(result: Result) -> RenderableType:
-    """Everything that `ha run` prints about a result."""
+    """What `ha run` prints about a result, but for the lines of `closing`."""
     parts: list[RenderableType | None] = [
         _verdict(result),
         _judgements(result),
@@ -37,6 +38,11 @@ def render(result: Result) -> RenderableType:
         _facts(result),
     ]
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts if part is not None))
+
+
+def closing(result: Result) -> list[str]:
+    """Where the report is and how to repeat the run: to be printed last and as they are, never wrapped."""
+    return [f"report    {result.run_dir}/report.html", f"repeat    {result.repeat}"]
 
 
 def _verdict(result: Result) -> Text:
@@ -72,7 +78,7 @@ def _judgements(result: Result) -> Table:
 
 
 def _operations(result: Result) -> Table:
-    columns = ("ok", "failed", "unknown", "p50", "p99", "longest out", "total")
+    columns = ("ok", "refused", "unknown", "p50", "p99", "longest out", "total")
     table = _table("", *columns, right=len(columns))
     for group, counts in result.operations.items():
         table.add_row(
@@ -104,7 +110,7 @@ def _recovery(result: Result) -> Table | None:
 
 def _phase(phase: str, taken_s: Mapping[str, float | None], of: Sequence[Recovery]) -> str:
     if any(phase in one.not_reached for one in of):
-        return "never"
+        return words.NOT_REACHED
     return words.seconds(taken_s.get(phase))
 
 
@@ -113,13 +119,12 @@ def _faults(result: Result) -> Table | None:
         return None
     table = _table("", "fault", "from", "to", "evidence")
     for fault in result.faults:
-        evidence = words.evidence_text(fault.evidence)
         table.add_row(
             _mark("✓" if fault.attested else "?"),
             Text(words.fault_title(fault)),
             words.seconds(fault.injected_s),
             words.seconds(fault.undone_s),
-            Text(fault.error or evidence or "none"),
+            Text(fault.error or words.evidence_summary(fault.evidence) or "none"),
         )
     return table
 
@@ -131,6 +136,4 @@ def _facts(result: Result) -> Table:
     if result.arrivals:
         table.add_row(Text("load", style="dim"), Text(words.schedule(result.arrivals), overflow="fold"))
     table.add_row(Text("timings", style="dim"), Text(f"{result.timings} · seed {result.seed} · {result.world} world"))
-    table.add_row(Text("report", style="dim"), Text(f"{result.run_dir}/report.html", overflow="fold"))
-    table.add_row(Text("repeat", style="dim"), Text(result.repeat, overflow="fold"))
     return table

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from ha.history.result import ArrivalCounts, FaultRecord, Result, Unavailability, Verdict
 
 __all__ = [
+    "NOT_REACHED",
     "PHASE_NAMES",
     "VERDICT_WORDS",
     "bytes_text",
     "count",
+    "evidence_summary",
     "evidence_text",
     "fault_title",
     "held",
@@ -41,6 +43,10 @@ PHASE_NAMES = {
     "pods_running_elsewhere": "Pods run elsewhere",
 }
 
+NOT_REACHED = "not before the end"
+"""A phase that applies and did not end while the run looked; it might have later."""
+
+_FEW_VICTIMS = 3
 _MIB = 1 << 20
 
 
@@ -54,11 +60,11 @@ def seconds(value: float | None) -> str:
 
 
 def outage(gone: Unavailability | None) -> tuple[str, str]:
-    """The longest outage and all together. None found is no zero: shorter ones than the threshold do not count."""
+    """The longest outage and all together. None found is no zero: ones as short as the threshold do not count."""
     if gone is None:
         return "—", "—"
     if not gone.windows and gone.threshold_s is not None:
-        return f"none over {seconds(gone.threshold_s)}", "—"
+        return f"≤ {seconds(gone.threshold_s)}", "—"
     return seconds(gone.longest_s), seconds(gone.total_s)
 
 
@@ -135,6 +141,26 @@ def fault_title(fault: FaultRecord) -> str:
     """``kill etcd-leader → control-plane-2``."""
     hit = ", ".join(fault.processes or fault.nodes)
     return f"{fault.fault} {fault.target} → {hit}" if hit and hit != fault.target else f"{fault.fault} {fault.target}"
+
+
+def evidence_summary(evidence: Mapping[str, object]) -> str:
+    """Evidence at a glance: ``control-plane-3: SIGKILL, 5 exited``; of many victims the first, and how many more."""
+    shown = [f"{victim}: {_glance(seen)}" for victim, seen in list(evidence.items())[:_FEW_VICTIMS]]
+    more = len(evidence) - len(shown)
+    return "\n".join([*shown, f"and {more} more"] if more else shown)
+
+
+def _glance(seen: object) -> str:
+    """Counts for lists of processes, a name where there is only one; no numbers that mean nothing to people."""
+    if not isinstance(seen, dict):
+        return str(seen)
+    parts = []
+    for key, value in seen.items():
+        if _many(value):
+            parts.append(f"{next(iter(value))} {key}" if len(value) == 1 else f"{len(value)} {key}")
+        elif isinstance(value, str):
+            parts.append(value if key == "signal" else f"{key} {value}")
+    return ", ".join(parts) or "attested"
 
 
 def evidence_text(evidence: Mapping[str, object]) -> str:
