@@ -11,7 +11,6 @@ leave a node that nobody boots, and a fault without a record would be one that n
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from random import Random  # noqa: TID251  (for the annotation; every stream is given by a host)
 from typing import Literal
 
 import msgspec
@@ -22,7 +21,7 @@ from ha.chaos.targets import Victim, resolve
 from ha.cluster import Cluster, NoLeaderSeenError, View
 from ha.history import Event, FaultEvent
 from ha.spec import Fault, Target
-from ha.world import Evidence, NotAttestedError
+from ha.world import Evidence, NotAttestedError, Random
 
 __all__ = ["Injector"]
 
@@ -34,6 +33,8 @@ class _Active(msgspec.Struct, frozen=True):
     index: int
     fault: Fault
     victims: list[Victim]
+    struck_at: float
+    """By trio's clock. Whom to hit may take a while to find out; the fault lasts from here."""
 
 
 class Injector:
@@ -64,40 +65,37 @@ class Injector:
                 start = trio.current_time()
                 async with trio.open_nursery() as nursery:
                     for fault in faults:
-                        nursery.start_soon(self._run_entry, fault, start, load_s)
+                        random = Random(self._random.getrandbits(64))
+                        nursery.start_soon(self._run_entry, fault, random, start, load_s)
                     nursery.start_soon(trio.sleep, load_s)
         finally:
             with trio.CancelScope(shield=True):
                 await self._undo_all()
 
-    async def _run_entry(self, fault: Fault, start: float, load_s: float) -> None:
-        at_s = fault.at_s
-        while at_s < load_s:
+    async def _run_entry(self, fault: Fault, random: Random, start: float, load_s: float) -> None:
+        for at_s in fault.occurrences_s(load_s):
             await trio.sleep_until(start + at_s)
-            active = await self._inject(fault)
+            active = await self._inject(fault, random)
             if fault.for_s is not None and active is not None:
-                await trio.sleep_until(start + at_s + fault.for_s)
+                await trio.sleep_until(active.struck_at + fault.for_s)
                 await self._undo(active)
-            if fault.every_s is None:
-                return
-            at_s += fault.every_s
 
-    async def _inject(self, fault: Fault) -> _Active | None:
+    async def _inject(self, fault: Fault, random: Random) -> _Active | None:
         """None when there is nothing to undo."""
         kind = self._types[fault.fault]
         index = self._count
         self._count += 1
-        unknown = _Active(index, fault, [])
+        unknown = _Active(index, fault, [], trio.current_time())
         begun_s = self._now_s()
         try:
-            victims = await resolve(fault.target, self._cluster.plan, self._view, self._random)
+            victims = await resolve(fault.target, self._cluster.plan, self._view, random)
         except NoLeaderSeenError as error:
             self._record(begun_s, unknown, "inject", {}, str(error))
             return None
         except trio.Cancelled:
             self._record(begun_s, unknown, "inject", {}, "the load ended before it was known whom to hit")
             raise
-        active = _Active(index, fault, victims)
+        active = _Active(index, fault, victims, trio.current_time())
         if not kind.instant:
             self._active.append(active)
         await self._act(active, "inject", kind.inject)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from random import Random  # noqa: TID251  (for the annotation; every stream is given by a host)
-
 import msgspec
 
 from ha.cluster import Plan, View
 from ha.spec import Target
+from ha.world import Random
 
 __all__ = ["Victim", "resolve"]
 

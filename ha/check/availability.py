@@ -61,7 +61,11 @@ def _measure(asked: Sequence[Operation], start_s: float, end_s: float) -> Unavai
     long = [window for window in windows if _length_s(window) > threshold_s]
     lengths_s = [_length_s(window) for window in long]
     return Unavailability(
-        longest_s=max(lengths_s, default=0.0), total_s=sum(lengths_s), windows=long, threshold_s=threshold_s
+        longest_s=max(lengths_s, default=0.0),
+        total_s=sum(lengths_s),
+        windows=long,
+        open_ended=bool(long) and long[-1].end_s >= end_s,
+        threshold_s=threshold_s,
     )
 
 

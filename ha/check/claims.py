@@ -27,12 +27,20 @@ def evaluate(
             (bounds.total, "total", found.total_s if found else None),
         ):
             if bound is not None:
-                claims.append(_judge(f"unavailability of {group}, {what}", bound, taken_s, none))
+                claim = _judge(f"unavailability of {group}, {what}", bound, taken_s, none)
+                claims.append(_lower_limit(claim, bound) if found and found.open_ended else claim)
     for phase, bound in expect.recovery.items():
         each_s = [inf if phase in one.not_reached else one.phases_s[phase] for one in recoveries]
         judged = [_judge(f"recovery, {phase.replace('_', ' ')}", bound, taken_s) for taken_s in _longest_first(each_s)]
         claims.append(next((claim for claim in judged if claim.held is False), judged[0]))
     return claims
+
+
+def _lower_limit(claim: Claim, bound: Bound) -> Claim:
+    """What was measured is only known to be as long as that: it keeps no upper limit."""
+    unknown = claim.held is True and bound.at_most_s is not None
+    measured = f"{claim.measured} or more: the load ended before it did"
+    return Claim(expectation=claim.expectation, measured=measured, held=None if unknown else claim.held)
 
 
 def _longest_first(each_s: Sequence[float | None]) -> list[float | None]:

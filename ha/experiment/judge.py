@@ -57,7 +57,7 @@ def judge(
         unverified=durability.unverified_keys(operations, final_reads),
         claims=claimed,
         faults=faults,
-        faults_planned=len(scenario.experiment.faults),
+        faults_planned=sum(len(f.occurrences_s(scenario.experiment.duration_s)) for f in scenario.experiment.faults),
     )
     topology = scenario.topology
     result = Result(

@@ -40,7 +40,11 @@ class Recording:
         self._listener = listener
         self._start = trio.current_time()
         self._history_file = (directory / "history.jsonl").open("wb")
-        self._events_file = (directory / "events.jsonl").open("wb")
+        try:
+            self._events_file = (directory / "events.jsonl").open("wb")
+        except OSError:
+            self._history_file.close()
+            raise
 
     def now_s(self) -> float:
         """Seconds since the run began."""
@@ -65,5 +69,14 @@ class Recording:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._history_file.close()
-        self._events_file.close()
+        failures: list[OSError] = []
+        for file in (self._history_file, self._events_file):
+            try:
+                file.close()
+            except OSError as failure:  # closed all the same; what it had buffered is lost
+                failures.append(failure)
+        if failures and error is None:
+            raise failures[0]
+        for failure in failures:
+            assert error is not None
+            error.add_note(f"the recording is incomplete, too: {failure}")

@@ -122,10 +122,11 @@ class _Run:
     async def _break(self, host: Host, load: Load) -> None:
         """The load runs for its time, under the schedule of faults."""
         self.phase("faults")
-        injector = Injector(
-            self._cluster, View(host, self._plan), host.random, emit=self._recording.event, now_s=self._recording.now_s
-        )
-        async with load.running():
+        view, record = View(host, self._plan), self._recording
+        # A host of its own, for its stream of randomness: what others draw depends on timing, and the same seed must
+        # pick the same victims.
+        async with self._world.client("chaos") as chaos, load.running():
+            injector = Injector(self._cluster, view, chaos.random, emit=record.event, now_s=record.now_s)
             await injector.run(self._experiment.faults, load_s=self._experiment.duration_s)
 
     async def _recover(self, host: Host) -> str | None:

@@ -78,6 +78,8 @@ class Unavailability(msgspec.Struct, frozen=True, kw_only=True):
     longest_s: float
     total_s: float
     windows: list[Window] = []
+    open_ended: bool = False
+    """The last window ended only because the load did: the longest may have been longer."""
     threshold_s: float | None = None
     """Only longer windows without success count."""
 

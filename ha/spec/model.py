@@ -8,6 +8,7 @@ its description stands in its annotation. Durations are written as in Kubernetes
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -186,6 +187,12 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Period | None,
         Meta(description="Repeats it until the load ends, resolving the target anew each time."),
     ] = field(name="every", default=None)
+
+    def occurrences_s(self, load_s: float) -> list[float]:
+        """When it is injected within a load of that length."""
+        if self.every_s is None:
+            return [self.at_s] if self.at_s < load_s else []
+        return [self.at_s + i * self.every_s for i in range(ceil((load_s - self.at_s) / self.every_s))]
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

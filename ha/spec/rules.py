@@ -106,6 +106,9 @@ def experiment(spec: Experiment, present: Collection[str], report: Report) -> No
 
 def _workloads(spec: Experiment, present: Collection[str], report: Report) -> None:
     types = [workload.type for workload in spec.workloads]
+    if not {"register", "create"} & set(types):
+        message = "no workload writes, so nothing would show whether a write is lost"
+        report("workloads", message, allowed="with a workload of type register or create")
     for i, type_ in enumerate(types):
         if type_ in types[:i]:
             report(f"workloads[{i}].type", f"the workload {type_!r} stands twice", allowed="each type once")
@@ -118,6 +121,9 @@ def _workloads(spec: Experiment, present: Collection[str], report: Report) -> No
 
 def _schedule(spec: Experiment, i: int, fault: Fault, report: Report) -> None:
     end = format_duration(spec.duration_s)
+    if fault.at_s == 0:
+        allowed = "after the load has begun, so that it was seen to work: 1s, say"
+        report(f"faults[{i}].at", "found 0s", allowed=allowed)
     if fault.at_s >= spec.duration_s:
         report(f"faults[{i}].at", f"found {format_duration(fault.at_s)}", allowed=f"before the load ends at {end}")
     elif fault.for_s is not None and fault.at_s + fault.for_s > spec.duration_s:
@@ -274,7 +280,8 @@ def advice(scenario: Scenario) -> list[str]:
     sentences = []
     if members % 2 == 0:
         sentences.append(f"{members} etcd members survive no more failures than {members - 1} would")
-    if shape.name not in spec.topologies:
+    files = any("/" in name or name.endswith((".yaml", ".yml")) for name in spec.topologies)  # may be this one
+    if shape.name not in spec.topologies and not files:
         named = ", ".join(spec.topologies)
         sentences.append(f"the claim of {spec.name} is made for {named}, not for {shape.name}")
     return sentences

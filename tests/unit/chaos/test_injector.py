@@ -101,6 +101,43 @@ async def test_a_fault_is_dated_from_when_it_began(autojump_clock: trio.abc.Cloc
     assert [event.at_s for event in bench.events] == [pytest.approx(1, abs=0.01), pytest.approx(5, abs=0.01)]
 
 
+async def test_a_fault_lasts_from_when_it_struck_not_from_when_it_was_planned(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    """It may take seconds until there is a leader to hit; undone by the plan, it would last no time at all."""
+    bench = Bench()
+    find = bench.leaders.etcd_leader
+
+    async def slowly(*, within_s: float = 10.0) -> str:
+        await trio.sleep(2)
+        return await find(within_s=within_s)
+
+    bench.leaders.etcd_leader = slowly  # type: ignore[method-assign]
+    await bench.run(fault("pause", "etcd-leader", at_s=1, for_s=1))
+    inject, undo = bench.events
+    assert undo.at_s - inject.at_s == pytest.approx(1, abs=0.1)
+
+
+async def test_the_same_seed_picks_the_same_victims_whatever_the_timing(autojump_clock: trio.abc.Clock) -> None:
+    """Entries draw from streams of their own: which of two is first to draw depends on how long acting takes."""
+    picked = []
+    for latency_s in (0.0, 0.7):
+        bench = Bench()
+        bench.world.latency_s = latency_s
+        again = Target(select="control-plane", take="one")
+        await bench.run(
+            Fault(fault="pause", target=again, at_s=1, for_s=0.1, every_s=2),
+            Fault(fault="kill", target=Target(select="worker", take="one"), at_s=1.5, for_s=0.1, every_s=2),
+        )
+        picked.append(
+            {
+                name: [e.nodes for e in bench.events if e.action == "inject" and e.fault == name]
+                for name in ("pause", "kill")
+            }
+        )
+    assert picked[0] == picked[1]
+
+
 async def test_cancellation_undoes_too(autojump_clock: trio.abc.Clock) -> None:
     bench = Bench()
     with trio.move_on_after(3) as scope:

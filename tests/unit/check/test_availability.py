@@ -47,6 +47,11 @@ def test_total_adds_up_and_longest_is_the_longest():
     assert found.longest_s == pytest.approx(1.804)
 
 
+def test_an_outage_that_lasts_to_the_end_is_open_ended():
+    assert measure(steady(0, 6) + writes((6.0, 10.5), outcome="info")).open_ended
+    assert not measure(steady(0, 10)).open_ended
+
+
 def test_time_in_which_nobody_asked_is_no_evidence():
     assert measure(steady(0, 3) + steady(7, 10)).windows == []
 

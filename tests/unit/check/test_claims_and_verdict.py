@@ -8,7 +8,7 @@ from ha.check.claims import evaluate
 from ha.check.durability import lost_writes
 from ha.check.linearizability import Linearizability
 from ha.check.verdict import judge
-from ha.history.result import PHASES, Claim, FaultRecord, Recovery, Unavailability
+from ha.history.result import PHASES, Claim, FaultRecord, Recovery, Unavailability, Window
 from ha.spec import Bound, Expect, OperationBounds, Phase
 from tests.unit.check.ops import create, op, read
 
@@ -51,6 +51,17 @@ def test_claim_says_what_was_expected_and_measured():
         Claim(expectation="unavailability of write, total: at most 2 s", measured="2.500 s", held=False),
         Claim(expectation="recovery, raft election: at least 0.5 s and at most 3 s", measured="1.000 s", held=True),
     ]
+
+
+def test_an_outage_that_only_the_end_of_the_load_cut_off_keeps_no_upper_limit():
+    cut = {"write": Unavailability(longest_s=1.5, total_s=1.5, windows=[Window(7.5, 9.0)], open_ended=True)}
+
+    def found(**bound):
+        return evaluate(Expect(unavailability={"write": OperationBounds(longest=Bound(**bound))}), cut, [])[0].held
+
+    assert found(at_most_s=2) is None
+    assert found(at_most_s=1) is False
+    assert found(at_least_s=1) is True
 
 
 def test_each_of_several_faults_must_keep_a_lower_bound():
