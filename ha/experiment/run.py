@@ -97,7 +97,7 @@ class _Run:
             load_end_s=end_s,
             not_recovered=not_recovered,
             final_reads=final_reads,
-            arrivals={name: _counted(arrivals) for name, arrivals in load.arrivals.items()},
+            arrivals={name: _counted(arrivals, end_s - start_s) for name, arrivals in load.arrivals.items()},
             memory_bytes=memory,
         )
 
@@ -155,9 +155,10 @@ class _Run:
         self._recording.event(PhaseEvent(at_s=self._recording.now_s(), phase=name))
 
 
-def _counted(arrivals: Arrivals) -> ArrivalCounts:
+def _counted(arrivals: Arrivals, load_s: float) -> ArrivalCounts:
     return ArrivalCounts(
         rate_per_s=arrivals.rate_per_s,
+        due=None if arrivals.rate_per_s is None else round(arrivals.rate_per_s * load_s),
         taken=arrivals.taken,
         late=arrivals.late,
         lateness_max_s=arrivals.lateness_s_max,

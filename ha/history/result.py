@@ -60,6 +60,8 @@ class ArrivalCounts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rate_per_s: float | None
+    due: int | None = None
+    """How many the rate asked for while the load ran; fewer are taken when the clients cannot keep up."""
     taken: int
     late: int
     lateness_max_s: float
