@@ -115,7 +115,7 @@ def _throughput(run: Run, span: Span, width_s: float) -> Chart:
     found = availability_series(run.operations, span.start_s, span.end_s, bucket_s=width_s)
     looks = [
         ("succeeded", "--good", found.ok),
-        ("failed or refused", "--part", found.fail),
+        ("refused", "--part", found.fail),
         ("unknown", "--bad", found.info),
     ]
     curves = [

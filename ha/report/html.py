@@ -23,6 +23,12 @@ __all__ = ["render"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
+_RECOVERY = (
+    "From the injection of the fault to the end of each phase. Elections, ejections, Leases and Nodes are seen by "
+    "polling every 25 ms or by a watch, writes are timed exactly: a first write may stand before the election that "
+    "made it possible."
+)
+
 
 def render(run: Run) -> str:
     """The page."""
@@ -48,9 +54,7 @@ def _body(run: Run) -> Markup:
         _section("Did it hold?", None, sections.judgements(result)),
         _section("The cluster", None, picture(run)),
         _section("What happened", _happened(run), timeline(run), sections.chart_figures(run, drawn)),
-        _section("Recovery", "From the injection of the fault to the end of each phase.", sections.recovery(result))
-        if result.recoveries
-        else None,
+        _section("Recovery", _RECOVERY, sections.recovery(result)) if result.recoveries else None,
         _section("Faults and their evidence", None, sections.faults(result)),
         _section("Operations", None, sections.operations(result)),
         _section("How it was run", None, sections.cluster_facts(result)),

@@ -6,6 +6,7 @@ not overlap, are in order, and each holds the state that began with an event and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
@@ -65,6 +66,9 @@ class Span(msgspec.Struct, frozen=True):
     end_s: float
 
 
+_HOLDER_SUFFIX = re.compile(r"_[0-9a-f-]+$")
+"""What makes the identity of a holder unique: it differs from start to start and tells a reader nothing."""
+
 _Change: TypeAlias = tuple[float, State, str, str]
 """When, and from then on: state, label, title."""
 
@@ -85,7 +89,7 @@ def lane_groups(run: Run) -> list[LaneGroup]:
         LaneGroup("Run", "The phases of the run, and the faults while they are in force.", _run_lanes(run, span)),
         LaneGroup(
             "Availability",
-            "Full height: all succeeded. Lower: some did. A thin line: none did.",
+            "Full height: all succeeded. Lower: some did. A thin line: none did. Blank: nobody asked.",
             _availability(run, span),
         ),
         LaneGroup(
@@ -225,7 +229,8 @@ def _leases(events: Sequence[Event], span: Span) -> list[Lane]:
         if isinstance(event, LeaseChange):
             state: State = "held" if event.holder else "bad"
             title = f"{event.holder or 'Nobody'} holds {event.name}"
-            changes.setdefault(event.name, []).append((event.at_s, state, event.holder, title))
+            label = _HOLDER_SUFFIX.sub("", event.holder)
+            changes.setdefault(event.name, []).append((event.at_s, state, label, title))
     return _lanes(changes, span)
 
 
@@ -237,15 +242,17 @@ def _nodes(events: Sequence[Event], span: Span) -> list[Lane]:
             label = "" if event.ready == "True" else f"Ready={event.ready}"
             title = f"{event.node}: Ready is {event.ready}"
             changes.setdefault(event.node, []).append((event.at_s, states[event.ready], label, title))
-    return _lanes(dict(sorted(changes.items())), span)
+    return _lanes(changes, span)
 
 
 def _pods(events: Sequence[Event], span: Span) -> list[Lane]:
-    """Ready Pods by owner, as steps; the most that were ready at once is full height."""
+    """Ready Pods by owner, as steps; the most that were ready at once is full height. Static Pods, which their Node
+    owns, are left out: they are the control plane, which has lanes of its own.
+    """
     ready: dict[str, dict[str, bool]] = {}
     counts: dict[str, list[tuple[float, int]]] = {}
     for event in events:
-        if isinstance(event, PodChange) and event.owner:
+        if isinstance(event, PodChange) and event.owner and not event.owner.startswith("Node/"):
             pods = ready.setdefault(event.owner, {})
             pods[event.uid] = event.ready and not event.deleted
             counts.setdefault(event.owner, []).append((event.at_s, sum(pods.values())))
@@ -263,7 +270,12 @@ def _level(n: int, most: int) -> State:
 
 
 def _lanes(changes: dict[str, list[_Change]], span: Span) -> list[Lane]:
-    return [Lane(name, _segments(found, span)) for name, found in changes.items()]
+    return [Lane(name, _segments(found, span)) for name, found in sorted(changes.items(), key=_natural)]
+
+
+def _natural(item: tuple[str, list[_Change]]) -> list[tuple[str, int]]:
+    """node-2 before node-10."""
+    return [(words, int(digits or 0)) for words, digits in re.findall(r"(\D*)(\d*)", item[0])]
 
 
 def _segments(changes: Iterable[_Change], span: Span) -> list[Segment]:

@@ -119,7 +119,7 @@ class Progress:
 
     def _counters(self) -> Text:
         ok, fail, info = (self._outcomes[outcome] for outcome in ("ok", "fail", "info"))
-        return Text(f"{count(ok)} ok · {count(fail)} failed · {count(info)} unknown")
+        return Text(f"{count(ok)} ok · {count(fail)} refused · {count(info)} unknown")
 
 
 def _live(console: Console, render: Callable[[], RenderableType]) -> Live | None:

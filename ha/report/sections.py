@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run
+from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run, Unavailability
 from ha.report import words
 from ha.report.charts import Chart, table
 from ha.report.markup import Markup, el, fragment
@@ -32,14 +32,13 @@ def header(result: Result) -> Markup:
 def tiles(result: Result) -> Markup:
     """The figures that one looks for first."""
     write = result.operations.get("write")
-    longest, total = words.outage(result.unavailability.get("write"))
-    unanswered = f"writes; {words.count(write.fail)} failed, {words.count(write.info)} unknown" if write else "writes"
+    unanswered = f"writes; {words.count(write.fail)} refused, {words.count(write.info)} unknown" if write else "writes"
     shown = [
         ("Acknowledged", words.count(write.ok) if write else "none", unanswered),
         ("Lost", words.count(result.checks.lost_writes), "of them; " + words.linearizable(result.checks.linearizable)),
-        ("Longest write outage", longest, f"{total} in all" if total != "—" else ""),
+        ("Longest write outage", *_outage_tile(result.unavailability.get("write"))),
         ("Write latency", words.milliseconds(write.p50_ms if write else None), _tail(result)),
-        ("Ready in", words.seconds(result.ready_s), words.plural(len(result.nodes), "node")),
+        ("Ready in", words.seconds(result.ready_s), _machines(result)),
         ("Memory", words.bytes_text(result.memory_total_bytes), "all processes, PSS"),
     ]
     return el(
@@ -47,6 +46,21 @@ def tiles(result: Result) -> Markup:
         [el("div", el("dt", name), el("dd", value, el("small", small))) for name, value, small in shown],
         class_="tiles",
     )
+
+
+def _outage_tile(gone: Unavailability | None) -> tuple[str, str]:
+    if gone is not None and not gone.windows and gone.threshold_s is not None:
+        return "none", f"longer than {words.seconds(gone.threshold_s)}"
+    longest, total = words.outage(gone)
+    return longest, f"{total} in all" if gone is not None else ""
+
+
+def _machines(result: Result) -> str:
+    balancers = sum(node.role == "load-balancer" for node in result.nodes)
+    nodes = words.plural(len(result.nodes) - balancers, "node")
+    if not balancers:
+        return nodes
+    return f"{nodes} and " + ("a load balancer" if balancers == 1 else f"{balancers} load balancers")
 
 
 def _tail(result: Result) -> str:
@@ -106,7 +120,7 @@ def operations(result: Result) -> Markup:
             *words.outage(result.unavailability.get(group)),
         )
         rows.append([el("th", group, scope="row"), *figures])
-    headings = ["", "ok", "failed", "unknown", "p50", "p99", "max", "longest outage", "outages in all"]
+    headings = ["", "ok", "refused", "unknown", "p50", "p99", "max", "longest outage", "outages in all"]
     return _table(headings, rows, figures_from=1)
 
 
@@ -128,7 +142,7 @@ def chart_figures(run: Run, charts: Mapping[str, Chart]) -> Markup:
 def _chart_words(name: str, result: Result) -> str:
     if name == "throughput":
         total = {o: sum(getattr(c, o) for c in result.operations.values()) for o in ("ok", "fail", "info")}
-        return f"Answers per second: in all {total['ok']} succeeded, {total['fail']} failed, {total['info']} unknown."
+        return f"Answers per second: in all {total['ok']} succeeded, {total['fail']} refused, {total['info']} unknown."
     parts = [
         f"{group}: median {words.milliseconds(c.p50_ms)}, 99th percentile {words.milliseconds(c.p99_ms)}, "
         f"highest {words.milliseconds(c.max_ms)}"
@@ -143,7 +157,7 @@ def _figure_table(run: Run) -> Markup:
         rates = [f"{row.per_s[outcome]:.0f}" for outcome in ("ok", "fail", "info")]
         latencies = [words.milliseconds(value) for group in ("write", "read") for value in row.latency_ms[group]]
         rows.append([el("th", f"{row.start_s:g} s", scope="row", class_="mono"), *_figures(*rates, *latencies)])
-    headings = ["from", "ok/s", "failed/s", "unknown/s", "write p50", "write p99", "read p50", "read p99"]
+    headings = ["from", "ok/s", "refused/s", "unknown/s", "write p50", "write p99", "read p50", "read p99"]
     return _table(headings, rows, figures_from=1)
 
 
@@ -181,7 +195,7 @@ def _recovery(one: Recovery, longest_s: float, *, alone: bool) -> Markup:
 
 def _phase_bar(phase: str, value: float | None, longest_s: float) -> Markup:
     if value is None or value == float("inf"):
-        return el("div", el("span", "✗ did not happen", class_="no"), class_="cell")
+        return el("div", el("span", words.NOT_REACHED, class_="no"), class_="cell")
     share = max(0.4, value / longest_s * 82)
     bar = el(
         "svg",
@@ -206,8 +220,8 @@ def _fault(fault: FaultRecord, *, fold: bool) -> Markup:
     facts = [("injected at", words.seconds(fault.injected_s)), ("undone at", undone), ("nodes", ", ".join(fault.nodes))]
     if fault.processes:
         facts.append(("processes", ", ".join(fault.processes)))
-    facts += [(f"evidence, {victim}", words.evidence_text({"": shown})) for victim, shown in fault.evidence.items()]
-    facts += [(f"undone, {victim}", words.evidence_text({"": shown})) for victim, shown in fault.undo_evidence.items()]
+    facts += [(f"evidence, {victim}", words.phrase(shown)) for victim, shown in fault.evidence.items()]
+    facts += [(f"undone, {victim}", words.phrase(shown)) for victim, shown in fault.undo_evidence.items()]
     if fault.error:
         facts.append(("error", fault.error))
     heading = [words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=_SIGN_CLASSES[sign])]

@@ -26,6 +26,9 @@ _HEIGHTS: dict[State, tuple[float, float]] = {
 _LETTER, _INSET = 6.8 / 700, 12 / 700
 """The share of the width that a letter of a label, and the space around it, need on a page of usual width."""
 
+_NARROW_PX, _LEGIBLE_PX = 300, 36
+"""On a telephone: the width of the lanes, and what a word cut short needs to be worth showing."""
+
 
 def timeline(run: Run) -> Markup:
     """All lanes and the axis."""
@@ -68,7 +71,10 @@ def _backdrop(run: Run, span: Span) -> Markup:
 
 
 def _axis(span: Span) -> Markup:
-    marks = [el("span", f"{at_s:g} s", style=f"left:{_percent(_share(at_s, span))}") for at_s in _ticks_s(span)]
+    marks = [
+        el("span", f"{at_s:g} s", class_="only-wide" if i % 2 else None, style=f"left:{_percent(_share(at_s, span))}")
+        for i, at_s in enumerate(_ticks_s(span))
+    ]
     return el("div", marks, class_="axis", aria_hidden="true")
 
 
@@ -119,5 +125,9 @@ def _label(segment: Segment, span: Span, *, alone: bool) -> Markup | None:
         if not alone or segment.state != "fault":
             return None
         look = "beside"
-        place = f"left:{_percent(right)}" if right < 0.7 else f"right:{_percent(1 - left)}"
+        place = (
+            f"left:{_percent(right)};right:0" if right < 0.7 else f"right:{_percent(1 - left)};left:0;text-align:right"
+        )
+    if (right - left) * _NARROW_PX < _LEGIBLE_PX and look != "beside":
+        look += " only-wide"
     return el("span", segment.label, class_=f"seg-label l-{look}", style=place, aria_hidden="true")

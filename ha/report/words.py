@@ -20,6 +20,7 @@ __all__ = [
     "linearizable",
     "milliseconds",
     "outage",
+    "phrase",
     "plural",
     "safety",
     "schedule",
@@ -165,12 +166,12 @@ def _glance(seen: object) -> str:
 
 def evidence_text(evidence: Mapping[str, object]) -> str:
     """Evidence in one line: ``signal SIGKILL; exited: etcd 4713, kubelet 4711``. Victims come one after another."""
-    return "; ".join(
-        f"{key}: {_phrase(value)}" if _many(value) else f"{key} {value}" for key, value in evidence.items()
-    )
+    shown = ((str(key).replace("_", " "), value) for key, value in evidence.items())
+    return "; ".join(f"{key}: {phrase(value)}" if _many(value) else f"{key} {value}" for key, value in shown)
 
 
-def _phrase(value: object) -> str:
+def phrase(value: object) -> str:
+    """What was seen of one victim, whole: ``signal SIGKILL; exited: etcd 4713, kubelet 4711``."""
     if not isinstance(value, dict):
         return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     if any(map(_many, value.values())):

@@ -51,7 +51,7 @@
     const chart = charts[host.dataset.chart];
     const axis = { stroke: css("--muted"), font: "12px system-ui, sans-serif", grid: { stroke: css("--rule"), width: 1 }, ticks: { show: false } };
     const options = {
-      width: host.clientWidth, height: 230, padding: [10, 0, 0, 0],
+      width: host.clientWidth, height: 230, padding: [10, parseFloat(css("--overhang")), 0, 0],
       cursor: { sync: { key: "run" }, points: { size: 6 }, y: false, drag: { x: true, y: false } },
       scales: { x: { time: false, range: (u, min, max) => [Math.max(min, chart.start), Math.min(max, chart.end)] },
         y: chart.log ? { distr: 3 } : { range: (u, min, max) => [0, (max || 1) * 1.08] } },
@@ -60,7 +60,9 @@
         { ...axis, size: parseFloat(css("--gutter")), splits: chart.log ? decades : undefined, values: (u, splits) => splits.map((v) => (v == null ? "" : figure(v, chart.unit))) },
       ],
       series: [{ label: "at", value: (u, v) => (v == null ? "\u2014" : v.toFixed(2) + " s") }, ...chart.series.map((s) => series(s, chart.unit))],
-      hooks: { drawClear: [shade(chart.faults)] },
+      legend: { markers: { dash: (u, i) => (chart.series[i - 1].dash ? "dashed" : "solid") } },
+      // The legend shows values only while something is pointed at.
+      hooks: { drawClear: [shade(chart.faults)], setCursor: [(u) => u.root.classList.toggle("pointed", u.cursor.left >= 0)] },
     };
     host.replaceChildren();
     const u = new uPlot(options, [chart.x, ...chart.series.map((s) => s.values)], host);

@@ -235,7 +235,7 @@ def _fault(node: str) -> FaultRecord:
         evidence={
             node: {
                 "signal": "SIGKILL",
-                "process group": 4711,
+                "process_group": 4711,
                 "exited": {"etcd": 4713, "kube-apiserver": 4714, "kubelet": 4711},
             }
         },

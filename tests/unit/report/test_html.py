@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from ha.history.result import Claim, Run
+from ha.history.result import Claim, Run, Unavailability
 from ha.report import html
 from tests.unit.report.sample import sample
 
@@ -77,7 +77,12 @@ def test_page_says_the_verdict_the_claims_and_how_to_repeat(run: Run, page: Page
         "No acknowledged write is lost",
         "kill etcd-leader → control-plane-2",
         "✓ took effect",
-        "SIGKILL",
+        "evidence, control-plane-2 signal SIGKILL; process group 4711; exited: etcd 4713",
+        "undone, control-plane-2 booted: kubelet 5120",
+        "95 refused",
+        "5 nodes and a load balancer",
+        "Blank: nobody asked.",
+        "a first write may stand before the election that made it possible",
         "Not concerned: Scheduler takes over, Pods run elsewhere.",
         "Timings: fast",
         "Linux 6.1 x86_64",
@@ -160,7 +165,17 @@ def test_what_convicts_a_run_is_shown(run: Run) -> None:
 def test_phase_that_applied_and_never_ended_is_shown_as_such(run: Run) -> None:
     never = msgspec.structs.replace(run.result.recoveries[0], not_reached=["pods_running_elsewhere"])
     result = msgspec.structs.replace(run.result, recoveries=[never])
-    assert "Pods run elsewhere ✗ did not happen" in Page(html.render(msgspec.structs.replace(run, result=result))).words
+    assert (
+        "Pods run elsewhere not before the end" in Page(html.render(msgspec.structs.replace(run, result=result))).words
+    )
+
+
+def test_outage_too_short_to_count_is_none_and_says_than_what(run: Run) -> None:
+    none = {"write": Unavailability(longest_s=0.0, total_s=0.0, threshold_s=0.1)}
+    words = Page(
+        html.render(msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, unavailability=none)))
+    ).words
+    assert "Longest write outage none longer than 100 ms" in words
 
 
 def test_license_of_the_charting_library_is_in_the_page(page: Page) -> None:

@@ -1,6 +1,6 @@
 import msgspec
 
-from ha.history import MemberSample, Operation, PodChange
+from ha.history import LeaseChange, MemberSample, Operation, PodChange, ReadyChange
 from ha.history.result import Run
 from ha.report.lanes import Lane, lane_groups, span_of
 from ha.report.series import bucket_s, ribbon
@@ -67,6 +67,31 @@ def test_repeated_fault_shares_a_lane_unless_it_overlaps() -> None:
 def test_lease_lane_names_its_holders() -> None:
     lane = lanes(RUN, "Leases")["kube-controller-manager"]
     assert [s.label for s in lane.segments] == ["control-plane-2", "control-plane-1"]
+
+
+def test_lease_lane_names_the_node_and_its_title_the_whole_holder() -> None:
+    change = LeaseChange(at_s=9.0, name="kube-scheduler", holder="control-plane-3_6e6657d96d9d456d")
+    (_, segment) = lanes(msgspec.structs.replace(RUN, events=[*RUN.events, change]), "Leases")[
+        "kube-scheduler"
+    ].segments
+    assert segment.label == "control-plane-3"
+    assert segment.title.startswith("control-plane-3_6e6657d96d9d456d holds kube-scheduler")
+
+
+def test_lanes_stand_in_the_order_in_which_people_count() -> None:
+    names = ["node-10", "node-2", "b", "node-1"]
+    seen = [ReadyChange(at_s=i / 10, node=name, ready=True) for i, name in enumerate(names)]
+    run = msgspec.structs.replace(RUN, events=list(seen))
+    assert list(lanes(run, "API servers")) == ["b", "node-1", "node-2", "node-10"]
+
+
+def test_static_pods_have_no_lane() -> None:
+    static = PodChange(
+        at_s=9.0, namespace="kube-system", name="etcd-control-plane-1", uid="s", node="control-plane-1",
+        phase="Running", ready=True, owner="Node/control-plane-1",
+    )  # fmt: skip
+    run = msgspec.structs.replace(RUN, events=[*RUN.events, static])
+    assert list(lanes(run, "Pods")) == ["ReplicaSet/load-7f"]
 
 
 def test_pod_lane_counts_what_is_ready_and_forgets_what_is_deleted() -> None:

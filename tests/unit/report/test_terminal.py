@@ -135,4 +135,4 @@ async def test_progress_on_a_terminal_counts_and_ends_with_every_phase_ticked(
     end = console.file.getvalue()[-400:]
     assert "✓  Cluster comes up    2.0 s" in end
     assert "✓  Clients at work     1.0 s" in end
-    assert "50 ok · 0 failed · 0 unknown" in end
+    assert "50 ok · 0 refused · 0 unknown" in end
