@@ -6,8 +6,8 @@ import trio
 from rich.console import Console
 
 from ha.history import FaultEvent, PhaseEvent
-from ha.history.result import Claim, Result, Unavailability
-from ha.report import terminal
+from ha.history.result import ArrivalCounts, Claim, Result, Unavailability
+from ha.report import terminal, words
 from ha.report.progress import Progress
 from tests.unit.report.sample import sample
 
@@ -136,3 +136,10 @@ async def test_progress_on_a_terminal_counts_and_ends_with_every_phase_ticked(
     assert "✓  Cluster comes up    2.0 s" in end
     assert "✓  Clients at work     1.0 s" in end
     assert "50 ok · 0 refused · 0 unknown" in end
+
+
+def test_requests_that_clients_had_no_time_for_are_told() -> None:
+    """An open loop that delivers half its rate is not one of that rate."""
+    half = ArrivalCounts(rate_per_s=100, due=500, taken=275, late=270, lateness_max_s=2.2)
+    text = words.schedule({"create": half})
+    assert text == "275 requests, 100/s in an open loop; 225 that were due never asked; 270 asked late, 2.20 s at most"
