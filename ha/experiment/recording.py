@@ -77,6 +77,6 @@ class Recording:
                 failures.append(failure)
         if failures and error is None:
             raise failures[0]
-        for failure in failures:
+        for lost in failures:
             assert error is not None
-            error.add_note(f"the recording is incomplete, too: {failure}")
+            error.add_note(f"the recording is incomplete, too: {lost}")
