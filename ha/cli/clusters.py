@@ -1,23 +1,24 @@
 """``ha up``, ``ha status``, ``ha down``: clusters that stay.
 
-A cluster is kept by a process of its own (`ha.cli.keeper`); everything about it stands in a directory under
-``~/.local/state/ha``, which goes when the cluster goes down.
+A cluster is kept by a process of its own (`ha.cli.keeper`); what is known about it is in files (`ha.cli.kept`).
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-import shutil
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-import msgspec
 import trio
 
 from ha.cli import exits, status
+from ha.cli.console import show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cli.kept import Condition, DamagedError, Kept, all_kept, is_name, kept
 from ha.experiment.keep import ClusterState
 from ha.spec import Scenario, Topology
 from ha.spec.load import SpecError, load, resolve
@@ -26,7 +27,6 @@ from ha.world.real import daemon
 
 __all__ = ["register", "topology_of"]
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _UP_LIMIT_S = 90.0
 _DOWN_GRACE_S = 10.0
 
@@ -58,54 +58,69 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     down.set_defaults(command=_down)
 
 
-def _root() -> Path:
-    return Path.home() / ".local" / "state" / "ha"
-
-
 def _up(arguments: argparse.Namespace) -> int:
     topology = topology_of(arguments.file)
     name = arguments.name or topology.name
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise CommandError(f"--name: found {name!r}; allowed: lower-case letters, digits and '-'", exits.BAD_INPUT)
-    directory = _root() / name
-    if _read(name) is not None:
-        raise CommandError(f"cluster {name} is up already; 'ha down {name}' first, or choose another --name")
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    file = str(resolve(arguments.file).absolute())
-    pid, started = daemon.spawn("ha.cli.keeper", [file, name, str(directory)], directory / "keeper.log")
-
-    async def wait() -> ClusterState | None:
-        try:
-            with trio.move_on_after(_UP_LIMIT_S):
-                while daemon.is_alive(pid, started):
-                    state = _read(name)
-                    if state is not None:
-                        return state
-                    await trio.sleep(0.05)
-        except trio.Cancelled:
-            with trio.CancelScope(shield=True):
-                await daemon.stop(pid, started, grace_s=_DOWN_GRACE_S)
-            raise
-        await daemon.stop(pid, started, grace_s=_DOWN_GRACE_S)
-        return None
-
-    try:
-        state = run_interruptible(wait)
-    except InterruptedByUserError as error:
-        raise CommandError(str(error), exits.INTERRUPTED) from error
-    if state is None:
-        last = (directory / "keeper.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        reason = last[0] if last else "it ended without a word"
-        raise CommandError(f"cluster {name} did not come up: {reason}\n    logs: {directory}")
+    cluster = kept(name)
+    if cluster.keeper() is not None:
+        raise CommandError(cluster.describe(), exits.BAD_INPUT)
+    state = _bring_up(cluster, str(resolve(arguments.file).absolute()))
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.encode(state) + b"\n")
+        show_json(state)
         return exits.OK
     print(f"cluster {name} is up: {len(state.nodes)} nodes, ready after {state.ready_s:.1f} s")
     print(f"  export KUBECONFIG={state.kubeconfig}")
     print("  kubectl get nodes -o json")
     print(f"  ha status {name}\n  ha down {name}")
     return exits.OK
+
+
+def _bring_up(cluster: Kept, file: str) -> ClusterState:
+    """Start a keeper and wait for what it makes. Raises CommandError."""
+    place = cluster.log.parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        log = NamedTemporaryFile(dir=place, prefix=f"{cluster.name}.", suffix=".log", delete=False)  # noqa: SIM115  (below)
+    except OSError as error:
+        raise CommandError(f"{place}: cannot hold a cluster: {error.strerror}", exits.BAD_INPUT) from error
+    draft = Path(log.name)  # the keeper makes it the cluster's log when it gets the name
+    with log:
+        try:
+            pid, started = daemon.spawn("ha.cli.keeper", [file, cluster.name, str(draft)], log)
+            state = run_interruptible(partial(_wait_up, cluster, pid, started))
+            if state is not None:
+                return state
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines()
+        except InterruptedByUserError as error:
+            raise CommandError(str(error), exits.INTERRUPTED) from error
+        finally:
+            draft.unlink(missing_ok=True)
+    reason = said[-1] if said else "it ended without a word"
+    if cluster.keeper() is not None:
+        raise CommandError(reason, exits.BAD_INPUT)
+    message = f"cluster {cluster.name} did not come up: {reason}\n    logs: {cluster.directory}, {cluster.log}"
+    raise CommandError(message, exits.INCONCLUSIVE)
+
+
+async def _wait_up(cluster: Kept, pid: int, started: str) -> ClusterState | None:
+    """What the keeper of that pid brought up; None when it did not, and then it is gone."""
+    try:
+        with trio.move_on_after(_UP_LIMIT_S):
+            while daemon.is_alive(pid, started):
+                with suppress(DamagedError):  # what an earlier one left: this one has not cleared it yet
+                    state = cluster.state()
+                    if state is not None and state.pid == pid:
+                        return state
+                await trio.sleep(0.05)
+    except BaseException:
+        with trio.CancelScope(shield=True):
+            await daemon.stop(pid, started, grace_s=_DOWN_GRACE_S)
+        raise
+    await daemon.stop(pid, started, grace_s=_DOWN_GRACE_S)
+    return None
 
 
 def topology_of(file: str) -> Topology:
@@ -120,60 +135,62 @@ def topology_of(file: str) -> Topology:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    states = [_known(arguments.name)] if arguments.name else _all()
-    if arguments.name is None and not states and not arguments.json:
+    clusters = [_known(arguments.name)] if arguments.name else all_kept()
+    if not clusters and not arguments.json:
         print("no cluster is up; bring one up with 'ha up stacked-3'")
         return exits.OK
-    reports = [trio.run(status.ask, state) for state in states]
+    reports = []
+    for cluster in clusters:
+        try:
+            state = cluster.state()
+        except DamagedError as error:
+            print(f"ha: {error}", file=sys.stderr)
+            continue
+        if state is not None:
+            reports.append(trio.run(status.ask, state))
+        elif cluster.condition() is Condition.COMING_UP:
+            print(f"ha: cluster {cluster.name} is coming up", file=sys.stderr)
+        else:
+            print(f"ha: {cluster.describe()}", file=sys.stderr)
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.encode({"clusters": reports}) + b"\n")
+        show_json({"clusters": reports})
     else:
         for report in reports:
             status.show(report)
-    return exits.OK if all(report.healthy for report in reports) else exits.FAILED
+    well = len(reports) == len(clusters) and all(report.healthy for report in reports)
+    return exits.OK if well else exits.FAILED
 
 
 def _down(arguments: argparse.Namespace) -> int:
-    if arguments.all:
-        states = _all()
-    elif arguments.name:
-        states = [_known(arguments.name)]
-    else:
-        states = _all()
-        if len(states) > 1:
-            names = ", ".join(state.name for state in states)
-            raise CommandError(f"more than one cluster is up ({names}): name one, or say --all", exits.BAD_INPUT)
-    if not states:
+    clusters = [_known(arguments.name)] if arguments.name and not arguments.all else all_kept()
+    if not arguments.all and not arguments.name:
+        clusters = [cluster for cluster in clusters if cluster.condition() is not Condition.DIED] or clusters
+        if len(clusters) > 1:
+            names = ", ".join(cluster.name for cluster in clusters)
+            raise CommandError(f"more than one cluster is there ({names}): name one, or say --all", exits.BAD_INPUT)
+    if not clusters:
         print("no cluster is up")
-    for state in states:
-        trio.run(_take_down, state)
-        print(f"cluster {state.name} is down")
+    for cluster in clusters:
+        _take_down(cluster)
     return exits.OK
 
 
-async def _take_down(state: ClusterState) -> None:
-    await daemon.stop(state.pid, state.pid_started, grace_s=_DOWN_GRACE_S)
-    shutil.rmtree(state.directory)
+def _take_down(cluster: Kept) -> None:
+    keeper = cluster.keeper()
+    if keeper is not None:
+        trio.run(partial(daemon.stop, *keeper, grace_s=_DOWN_GRACE_S))
+    cluster.remove(with_log=keeper is not None)
+    if keeper is not None:
+        print(f"cluster {cluster.name} is down")
+    else:
+        log = f"; what its keeper said: {cluster.log}" if cluster.log.exists() else ""
+        print(f"cluster {cluster.name} had died; what it left is removed{log}")
 
 
-def _all() -> list[ClusterState]:
-    names = sorted(path.parent.name for path in _root().glob("*/cluster.json"))
-    return [state for name in names if (state := _read(name)) is not None]
-
-
-def _known(name: str) -> ClusterState:
-    state = _read(name)
-    if state is None:
-        names = ", ".join(state.name for state in _all()) or "none"
-        raise CommandError(f"no cluster {name!r} is up; up: {names}", exits.BAD_INPUT)
-    return state
-
-
-def _read(name: str) -> ClusterState | None:
-    """The cluster of that name, when it is up and its keeper alive."""
-    try:
-        content = (_root() / name / "cluster.json").read_bytes()
-    except FileNotFoundError:
-        return None
-    state = msgspec.json.decode(content, type=ClusterState)
-    return state if daemon.is_alive(state.pid, state.pid_started) else None
+def _known(name: str) -> Kept:
+    clusters = all_kept()
+    for cluster in clusters:
+        if cluster.name == name:
+            return cluster
+    names = ", ".join(cluster.name for cluster in clusters) or "none"
+    raise CommandError(f"no cluster {name!r} is up; up: {names}", exits.BAD_INPUT)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from ha.cli import exits
+from ha.cli.console import show, show_json
 from ha.world.real.doctor import examine
 
 __all__ = ["register"]
@@ -33,10 +31,10 @@ def _command(arguments: argparse.Namespace) -> int:
     findings = examine(Path.cwd())
     fit = all(finding.grade != "error" for finding in findings)
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.encode({"fit": fit, "findings": findings}) + b"\n")
+        show_json({"fit": fit, "findings": findings})
     else:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for finding in findings:
             table.add_row(_MARKS[finding.grade], finding.what, finding.found, finding.advice)
-        Console().print(table)
+        show(table)
     return exits.OK if fit else exits.FAILED

@@ -1,7 +1,11 @@
-"""The process behind ``ha up``: keeps one cluster until SIGTERM. Started by `ha.cli.clusters`, not by people."""
+"""The process behind ``ha up``: keeps one cluster until SIGTERM. Started by `ha.cli.clusters`, not by people.
+
+It is the keeper from the moment it holds the lock of the name. What the last one left is cleared only then.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,6 +13,7 @@ from secrets import randbelow
 
 from ha.cli.clusters import topology_of
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cli.kept import Kept, kept
 from ha.cluster import NotReadyError
 from ha.experiment import worlds
 from ha.experiment.keep import keep
@@ -17,14 +22,28 @@ from ha.world.real import daemon
 __all__: list[str] = []
 
 
-def _main(file: str, name: str, directory: str) -> int:
+def _main(file: str, name: str, log: str) -> int:
+    mine = kept(name)
+    lock = daemon.hold(mine.lock)
+    if lock is None:
+        print(mine.describe(), file=sys.stderr)
+        return 1
+    with lock:
+        Path(log).replace(mine.log)
+        if mine.directory.exists():
+            shutil.rmtree(mine.directory)
+        mine.directory.mkdir()
+        return _keep(file, mine)
+
+
+def _keep(file: str, mine: Kept) -> int:
     pid, started = daemon.identity()
     work = partial(
         keep,
         topology_of(file),
-        name,
+        mine.name,
         open_world=worlds.real,
-        directory=Path(directory),
+        directory=mine.directory,
         seed=randbelow(2**31),
         pid=pid,
         pid_started=started,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import ha
 from ha.cli import clusters, doctor, exits, report, run, validate
@@ -23,12 +26,26 @@ examples:
 """
 
 
+_OF_THE_MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
+)
+"""What the system refuses for reasons of the user's machine, not of ours."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args(argv)
+    _replace_closed_streams()
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    finally:
+        _drop_broken_streams()
+
+
+def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911  (one for each way to end)
     try:
         code: int = arguments.command(arguments)
+        sys.stdout.flush()  # here, where a failure can still be told
     except SpecError as error:
         for problem in error.problems:
             print(f"ha: {problem}", file=sys.stderr)
@@ -37,16 +54,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ha: {error}", file=sys.stderr)
         return error.code
     except BrokenPipeError:
-        sys.stderr.close()
-        return exits.FAILED
+        return exits.INCONCLUSIVE  # whoever read the output has gone
     except KeyboardInterrupt:
         print("ha: interrupted", file=sys.stderr)
         return exits.INTERRUPTED
-    except Exception:  # noqa: BLE001  (exit code 1 is a verdict, and a failure of ours is none)
+    except Exception as error:  # noqa: BLE001  (exit code 1 is a verdict, and a failure of ours is none)
+        refused = _refused_by_the_machine(error)
+        if refused is not None:
+            where = f"{refused.filename}: " if refused.filename is not None else ""
+            print(f"ha: {where}{refused.strerror}", file=sys.stderr)
+            return exits.INCONCLUSIVE
         traceback.print_exc()
         print("ha: this is a defect of ha itself; nothing is said about the claim", file=sys.stderr)
         return exits.INCONCLUSIVE
     return code
+
+
+def _refused_by_the_machine(error: BaseException) -> OSError | None:
+    """The first such error when there is nothing but such errors."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_refused_by_the_machine(one) for one in error.exceptions]
+        return found[0] if all(found) else None
+    return error if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE else None
+
+
+def _replace_closed_streams() -> None:
+    """A stream that was closed (``>&-``) takes what it gets, and no file of ours gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path("/dev/null").open(mode, encoding="utf-8"))  # noqa: SIM115  (until the end)
+
+
+def _drop_broken_streams() -> None:
+    """What cannot be written any more is not tried again at exit, where it would be told as a failure of Python."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError):
+                stream.close()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-import msgspec
-from rich.console import Console
-
 from ha.cli import exits
+from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
 from ha.report.directory import RunDirectoryError, load, write
-from ha.report.terminal import render
+from ha.report.terminal import closing, render
 
 __all__ = ["register"]
 
@@ -38,7 +35,8 @@ def _command(arguments: argparse.Namespace) -> int:
         raise CommandError(str(error), exits.BAD_INPUT) from error
     write(run, directory)
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.encode(run.result) + b"\n")
+        show_json(run.result)
     else:
-        Console().print(render(run.result))
+        show(render(run.result))
+        print(*closing(run.result), sep="\n")
     return exits.of_verdict(run.result.verdict)

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from secrets import randbelow
 
-import msgspec
 import trio
 from rich.console import Console
 
 from ha.cli import exits
+from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cluster import NotReadyError
@@ -27,7 +27,7 @@ from ha.history import PhaseEvent
 from ha.history.result import Run
 from ha.report.directory import write
 from ha.report.progress import Progress
-from ha.report.terminal import render
+from ha.report.terminal import closing, render
 from ha.spec import Scenario
 from ha.spec.load import advice, check_world, inputs, scenario
 from ha.workload import NotSetUpError
@@ -46,7 +46,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "3 inconclusive.",
     )
     parser.add_argument("file", help="a Topology or a Scenario: a file, or a name of the catalogue")
-    parser.add_argument("--chaos", metavar="FILE", help="the Experiment to run (default: the one of the scenario)")
+    parser.add_argument(
+        "--chaos",
+        metavar="FILE",
+        help="the Experiment to run (default: the one of the scenario; for a plain topology kill-etcd-leader, or "
+        "cold-restart where etcd has fewer than three members)",
+    )
     parser.add_argument("--seed", type=int, help="decides every random choice of the run (default: a new one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
@@ -64,10 +69,10 @@ def _command(arguments: argparse.Namespace) -> int:
     run = _run(spec, seed, directory, _repeat(arguments, seed))
     write(run, directory)
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.encode(run.result) + b"\n")
-        sys.stdout.flush()
+        show_json(run.result)
     else:
-        Console().print(render(run.result))
+        show(render(run.result))
+        print(*closing(run.result), sep="\n")
     return exits.of_verdict(run.result.verdict)
 
 
@@ -100,9 +105,12 @@ def _directory(out: Path | None, spec: Scenario, seed: int) -> Path:
     directory = directory.absolute()
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        in_use = any(directory.iterdir())
+    except FileExistsError as error:
+        raise CommandError(f"{directory}: is not a directory", exits.BAD_INPUT) from error
     except OSError as error:
         raise CommandError(f"{directory}: cannot be the run directory: {error.strerror}", exits.BAD_INPUT) from error
-    if any(directory.iterdir()):
+    if in_use:
         raise CommandError(f"{directory}: is not empty; name a new or an empty directory", exits.BAD_INPUT)
     return directory
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import trio
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from ha.cli import console
 from ha.cluster.view import leader_of, member_status
 from ha.experiment.keep import ClusterState
+from ha.history.result import NodeRecord
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
@@ -28,7 +30,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     address: str
     ready: str | None = None
-    """The Ready condition: True, False, Unknown; "absent" when the API server does not know the node."""
+    """The Ready condition: True, False, Unknown; "absent" when the API server does not know the node, "unknown" when
+    it could not be asked. Of the load balancer: True or "unreachable"."""
     api_server: str | None = None
     etcd: str | None = None
 
@@ -60,13 +63,25 @@ async def ask(state: ClusterState) -> ClusterReport:
     async def readiness(node: str, address: str) -> None:
         ready[node] = await _is_ready(net, Address.parse(address))
 
-    conditions: dict[str, str] = {}
+    conditions: dict[str, str] | None = None
+    balances = False
+
+    async def conditions_of_nodes() -> None:
+        nonlocal conditions
+        conditions = await _conditions(net, Address.parse(state.endpoint))
+
+    async def balancing(address: str) -> None:
+        nonlocal balances
+        balances = await _is_ready(net, Address.parse(address))
+
     async with trio.open_nursery() as nursery:
         for node, address in state.members.items():
             nursery.start_soon(member, node, address)
         for node, address in {**state.api_servers, "": state.endpoint}.items():
             nursery.start_soon(readiness, node, address)
-        nursery.start_soon(_conditions, net, Address.parse(state.endpoint), conditions)
+        nursery.start_soon(conditions_of_nodes)
+        if state.balancer_stats is not None:
+            nursery.start_soon(balancing, state.balancer_stats)
     leader = leader_of(members)
     nodes = []
     for record in state.nodes:
@@ -76,7 +91,7 @@ async def ask(state: ClusterState) -> ClusterReport:
                 name=record.name,
                 role=record.role,
                 address=record.address,
-                ready=conditions.get(record.name, "absent") if record.role in ("control-plane", "worker") else None,
+                ready=_ready(record, conditions, balances=balances),
                 api_server=("ready" if ready[record.name] else "not ready") if record.name in ready else None,
                 etcd=_etcd(record.name, leader, reachable=answer is not None) if record.name in members else None,
             )
@@ -103,19 +118,28 @@ async def ask(state: ClusterState) -> ClusterReport:
 
 def show(report: ClusterReport) -> None:
     """Print a report."""
-    console = Console()
-    health = "[green]healthy[/]" if report.healthy else "[red]degraded[/]"
-    leader = report.etcd_leader or "none"
-    console.print(f"[bold]{report.name}[/] ({report.topology}, {report.etcd} etcd): {health}", highlight=False)
-    console.print(f"  endpoint http://{report.endpoint} · etcd leader {leader}, term {report.term}", highlight=False)
-    console.print(f"  KUBECONFIG={report.kubeconfig}", highlight=False, soft_wrap=True)
+    health, style = ("healthy", "green") if report.healthy else ("degraded", "red")
+    head = Text.assemble((report.name, "bold"), f" ({report.topology}, {report.etcd} etcd): ", (health, style))
+    console.show(head)
+    leader = f"{report.etcd_leader or 'none'}, term {'unknown' if report.term is None else report.term}"
+    answers = "" if report.endpoint_ready else " does not answer"
+    print(f"  endpoint http://{report.endpoint}{answers} · etcd leader {leader}")
+    print(f"  KUBECONFIG={report.kubeconfig}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("NODE", "ROLE", "ADDRESS", "READY", "API SERVER", "ETCD"):
         table.add_column(column, no_wrap=True)
     for node in report.nodes:
         cells = (node.name, node.role, node.address, node.ready, node.api_server, node.etcd)
         table.add_row(*(cell or "-" for cell in cells))
-    console.print(table)
+    console.show(table)
+
+
+def _ready(record: NodeRecord, conditions: dict[str, str] | None, *, balances: bool) -> str | None:
+    if record.role == "load-balancer":
+        return "True" if balances else "unreachable"
+    if record.role == "etcd":
+        return None
+    return "unknown" if conditions is None else conditions.get(record.name, "absent")
 
 
 def _etcd(node: str, leader: str | None, *, reachable: bool) -> str:
@@ -134,16 +158,18 @@ async def _is_ready(net: Network, address: Address) -> bool:
         await client.aclose()
 
 
-async def _conditions(net: Network, endpoint: Address, into: dict[str, str]) -> None:
-    """The Ready condition of every Node; nothing when the endpoint does not serve."""
+async def _conditions(net: Network, endpoint: Address) -> dict[str, str] | None:
+    """The Ready condition of every Node; None when the endpoint does not answer."""
     client = KubeClient(net, endpoint, user_agent="ha-status", timeout_s=_TIMEOUT_S)
     try:
         nodes = (await client.list(NODE)).items
     except (HttpError, ApiError):
-        return
+        return None
     finally:
         await client.aclose()
-    for node in nodes:
-        for condition in node.get("status", {}).get("conditions", []):
-            if condition["type"] == "Ready":
-                into[node["metadata"]["name"]] = condition["status"]
+    return {
+        node["metadata"]["name"]: condition["status"]
+        for node in nodes
+        for condition in node.get("status", {}).get("conditions", [])
+        if condition["type"] == "Ready"
+    }

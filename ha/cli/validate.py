@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-import msgspec
-
 from ha.cli import exits
+from ha.cli.console import show_json
 from ha.spec.load import Problem, SpecError, load, resolve
 
 __all__ = ["register"]
@@ -37,8 +36,7 @@ def _command(arguments: argparse.Namespace) -> int:
         else:
             valid.append(f"{file}: {type(spec).__name__} {spec.name}")
     if arguments.json:
-        answer = {"valid": not problems, "problems": problems}
-        sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+        show_json({"valid": not problems, "problems": problems})
     else:
         for line in valid:
             print(f"{line}: valid")

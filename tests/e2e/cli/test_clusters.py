@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli.ha import ha, processes_of, wait_gone
+from tests.e2e.cli.ha import COMMAND, ha, processes_of, wait_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
 
@@ -60,8 +60,8 @@ def test_kubectl_sees_readiness_and_nodes(home: Path) -> None:
 
 def test_a_second_cluster_of_the_same_name_is_refused(home: Path) -> None:
     done = ha("up", "stacked-3", home=home)
-    assert done.returncode == 1
-    assert "is up already" in done.stderr
+    assert done.returncode == 2
+    assert "is up or coming up already" in done.stderr
 
 
 def test_an_unknown_cluster_is_refused_with_the_known_ones(home: Path) -> None:
@@ -78,3 +78,32 @@ def test_the_cluster_dies_with_its_keeper(tmp_path: Path) -> None:
     assert ha("up", "single-node", home=tmp_path).returncode == 0
     assert ha("down", home=tmp_path).returncode == 0
     assert processes_of(tmp_path) == []
+
+
+def test_of_two_at_once_one_gets_the_name(tmp_path: Path) -> None:
+    environment = os.environ | {"HOME": str(tmp_path)}
+    both = [
+        subprocess.Popen(
+            [*COMMAND, "up", "single-node"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=100) for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2], said
+    assert len(json.loads(ha("status", "--json", home=tmp_path).stdout)["clusters"]) == 1
+    assert ha("down", home=tmp_path).returncode == 0
+    assert wait_gone(tmp_path, within_s=2) == []
+
+
+def test_a_damaged_state_is_told_in_a_line_and_can_be_cleared(tmp_path: Path) -> None:
+    assert ha("up", "single-node", home=tmp_path).returncode == 0
+    file = tmp_path / ".local/state/ha/single-node/cluster.json"
+    pid = json.loads(file.read_text())["pid"]
+    file.write_text("{")
+    done = ha("status", home=tmp_path)
+    assert done.returncode == 1
+    assert str(file) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert ha("down", "single-node", home=tmp_path).returncode == 0
+    assert wait_gone(tmp_path, within_s=2) == []
+    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()

@@ -1,0 +1,43 @@
+"""What commands print on stdout: tables for people, JSON for programs.
+
+Tables are laid out for at least 80 columns, also where the window is narrower: a figure that is cut is wrong, one
+that wraps is only ugly. Where nobody's window is known (a pipe, a file, CI) they get 100, without trailing blanks.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import sys
+
+import msgspec
+from rich.console import Console, RenderableType
+
+__all__ = ["show", "show_json"]
+
+_LEAST_COLUMNS = 80
+_COLUMNS_OF_NO_WINDOW = 100
+_TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$", re.MULTILINE)
+_RESET = "\x1b[0m"
+
+
+def show(renderable: RenderableType) -> None:
+    """Print something of rich's on stdout, in colour where stdout takes it."""
+    target = Console()
+    width = _COLUMNS_OF_NO_WINDOW
+    if target.is_terminal:
+        width = max(_LEAST_COLUMNS, shutil.get_terminal_size().columns)
+    page = Console(file=io.StringIO(), width=width, force_terminal=target.is_terminal)
+    with page.capture() as captured:
+        page.print(renderable)
+    sys.stdout.write(_TRAILING.sub(_without_blanks, captured.get()))
+
+
+def show_json(value: object) -> None:
+    """Print one JSON object on stdout."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def _without_blanks(trailing: re.Match[str]) -> str:
+    return _RESET if _RESET in trailing[0] else ""
