@@ -77,7 +77,7 @@ def schedule(arrivals: Mapping[str, ArrivalCounts]) -> str:
     rate = sum(one.rate_per_s or 0.0 for one in arrivals.values())
     missed = sum(max(0, one.due - one.taken) for one in arrivals.values() if one.due is not None)
     loop = f"{rate:g}/s in an open loop" if rate else "a closed loop"
-    loop += f"; {count(missed)} that were due never asked" if missed else ""
+    loop += f"; {count(missed)} that were due never asked" if missed > asked / 100 else ""
     return f"{count(asked)} requests, {loop}" + (
         f"; {count(late)} asked late, {seconds(latest_s)} at most" if late else ""
     )
