@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_broken_streams()
 
 
-def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911  (one for each way to end)
+def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
         sys.stdout.flush()  # here, where a failure can still be told
@@ -59,15 +59,19 @@ def _run(arguments: argparse.Namespace) -> int:  # noqa: PLR0911  (one for each 
         print("ha: interrupted", file=sys.stderr)
         return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001  (exit code 1 is a verdict, and a failure of ours is none)
-        refused = _refused_by_the_machine(error)
-        if refused is not None:
-            where = f"{refused.filename}: " if refused.filename is not None else ""
-            print(f"ha: {where}{refused.strerror}", file=sys.stderr)
-            return exits.INCONCLUSIVE
-        traceback.print_exc()
-        print("ha: this is a defect of ha itself; nothing is said about the claim", file=sys.stderr)
-        return exits.INCONCLUSIVE
+        return _tell(error)
     return code
+
+
+def _tell(error: Exception) -> int:
+    refused = _refused_by_the_machine(error)
+    if refused is not None:
+        where = f"{refused.filename}: " if refused.filename is not None else ""
+        print(f"ha: {where}{refused.strerror}", file=sys.stderr)
+        return exits.INCONCLUSIVE
+    traceback.print_exception(error)
+    print("ha: this is a defect of ha itself; nothing is said about the claim", file=sys.stderr)
+    return exits.INCONCLUSIVE
 
 
 def _refused_by_the_machine(error: BaseException) -> OSError | None:

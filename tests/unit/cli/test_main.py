@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shlex
 from pathlib import Path
 
@@ -26,6 +27,31 @@ def test_a_defect_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(run, "scenario", broken)
     assert main(["run", "stacked-3"]) == exits.INCONCLUSIVE
     assert "ZeroDivisionError: ours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "ha: /x/y: No space left on device\n"),
+        (ExceptionGroup("", [OSError(errno.EIO, "Input/output error")]), "ha: Input/output error\n"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
+    ],
+)
+def test_what_the_machine_refuses_is_neither_a_verdict_nor_our_defect(
+    error: Exception, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "scenario", refused)
+    assert main(["run", "stacked-3"]) == exits.INCONCLUSIVE
+    assert capsys.readouterr().err == says
+
+
+def test_a_run_directory_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["run", "single-node", "--out", str(tmp_path / "file")]) == exits.BAD_INPUT
+    assert "is not a directory" in capsys.readouterr().err
 
 
 def test_a_lost_world_is_no_verdict(
