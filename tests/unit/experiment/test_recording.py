@@ -32,7 +32,7 @@ async def test_a_full_disk_is_told_and_the_other_file_is_closed(full: Path) -> N
 
 
 async def test_a_full_disk_does_not_hide_what_ended_the_run(full: Path) -> None:
-    with pytest.raises(KeyError) as raised, Recording(full, _Nobody()) as recording:
+    with pytest.raises(KeyError) as raised, Recording(full, _Nobody()) as recording:  # noqa: PT012  (what is written first is the point)
         recording._history_file.write(b"x")
         raise KeyError("the reason")
     assert "No space left" in raised.value.__notes__[0]
