@@ -14,6 +14,7 @@ import msgspec
 from ha import balancer
 from ha.cluster import manifests
 from ha.cluster.ports import API_SERVER, ETCD_CLIENT, ETCD_PEER, LOAD_BALANCER_STATS
+from ha.history.result import NodeRecord
 from ha.node import kubelet
 from ha.spec import Role, Topology
 from ha.world import Address
@@ -60,6 +61,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def kubernetes_nodes(self) -> list[str]:
         """Nodes that register with the API server, in order."""
         return [*self.role("control-plane"), *self.role("worker")]
+
+    def records(self) -> list[NodeRecord]:
+        """The nodes as results and states tell of them."""
+        return [
+            NodeRecord(name=node.name, role=node.role, address=node.address, components=node.components)
+            for node in self.nodes.values()
+        ]
 
 
 def node_names(topology: Topology) -> dict[str, Role]:

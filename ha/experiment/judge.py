@@ -38,7 +38,7 @@ def judge(
     operations = recording.operations
     final_reads = observed.final_reads
     load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
-    nodes = _nodes(observed)
+    nodes = observed.plan.records()
     linear = linearizability.check(operations)
     lost = durability.lost_writes(operations, final_reads)
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
@@ -153,10 +153,3 @@ def _no_crash(events: Sequence[Event], faults: Sequence[FaultRecord], nodes: Seq
         f"{len(crashes)}, first {crashes[0].process} on {crashes[0].node} at {crashes[0].at_s:.1f} s" if crashes else ""
     )
     return Claim(expectation="no component ends that no fault hit", measured=first or "none", held=not crashes)
-
-
-def _nodes(observed: Observed) -> list[NodeRecord]:
-    return [
-        NodeRecord(name=node.name, role=node.role, address=node.address, components=node.components)
-        for node in observed.plan.nodes.values()
-    ]

@@ -75,10 +75,7 @@ async def keep(
                 kubeconfig=str(config),
                 directory=str(directory),
                 ready_s=round(trio.current_time() - begun, 3),
-                nodes=[
-                    NodeRecord(name=n.name, role=n.role, address=n.address, components=n.components)
-                    for n in layout.nodes.values()
-                ],
+                nodes=layout.records(),
                 members={node: str(address) for node, address in layout.members.items()},
                 api_servers={node: str(address) for node, address in layout.api_servers.items()},
                 balancer_stats=str(layout.balancer_stats) if layout.balancer_stats else None,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ha.controlplane.controller_manager.pods import is_ready
 from ha.kube.kinds import Object
 from ha.kube.meta import deleting, labels_of, object_key
 
-__all__ = ["Backend", "backends_of", "selected_by"]
+__all__ = ["Backend", "backends_of", "selected_by", "services_selecting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ def selected_by(service: Object, pod: Object) -> bool:
     selector: dict[str, str] = service["spec"].get("selector") or {}
     same = service["metadata"]["namespace"] == pod["metadata"]["namespace"]
     return bool(selector) and same and selector.items() <= labels_of(pod).items()
+
+
+def services_selecting(pods: Sequence[Object], services: Iterable[Object]) -> list[tuple[str, str]]:
+    """Keys of the Services that select any of the pods (a pod before and after a change)."""
+    return [object_key(service) for service in services if any(selected_by(service, pod) for pod in pods)]
 
 
 def backends_of(service: Object, pods: Iterable[Object]) -> list[Backend]:

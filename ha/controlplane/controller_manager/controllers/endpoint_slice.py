@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import ClassVar
 
 from ha.controlplane.controller_manager.controller import Context, Controller, Key
-from ha.controlplane.controller_manager.serving_pods import Backend, backends_of, selected_by
+from ha.controlplane.controller_manager.serving_pods import Backend, backends_of, services_selecting
 from ha.kube.errors import ApiError
 from ha.kube.kinds import ENDPOINT_SLICE, POD, SERVICE, Kind, Object
 from ha.kube.meta import deleting, labels_of, object_key, owner_reference
@@ -43,8 +43,7 @@ class EndpointSliceController:
         if kind is ENDPOINT_SLICE:
             ours = [o for o in objects if labels_of(o).get(MANAGED_BY) == _MANAGER]
             return [(o["metadata"]["namespace"], labels_of(o).get(SERVICE_NAME, "")) for o in ours[:1]]
-        services = self._context.informers[SERVICE].list()
-        return [object_key(s) for s in services if any(selected_by(s, pod) for pod in objects)]
+        return services_selecting(objects, self._context.informers[SERVICE].list())
 
     async def sync(self, key: Key) -> float | None:
         """Make the slices of one Service right."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from ha.controlplane.controller_manager.controller import Context, Controller, Key
-from ha.controlplane.controller_manager.serving_pods import Backend, backends_of, selected_by
+from ha.controlplane.controller_manager.serving_pods import Backend, backends_of, services_selecting
 from ha.kube.errors import ApiError
 from ha.kube.kinds import ENDPOINTS, POD, SERVICE, Kind, Object
 from ha.kube.meta import deleting, labels_of, object_key
@@ -33,8 +33,7 @@ class EndpointsController:
         if kind is ENDPOINTS:
             key = object_key(objects[0])
             return [key] if self._context.informers[SERVICE].get(*key) is not None else []
-        services = self._context.informers[SERVICE].list()
-        return [object_key(s) for s in services if any(selected_by(s, pod) for pod in objects)]
+        return services_selecting(objects, self._context.informers[SERVICE].list())
 
     async def sync(self, key: Key) -> float | None:
         """Make the Endpoints of one Service right."""
