@@ -2,8 +2,8 @@
 
 Every component of the cluster is an ``async def serve(host, config, *, task_status)``. Whatever it does to
 the machine it does through its `Host`; time is trio's clock. So the same component runs as an OS process on
-loopback (`ha.world.real`) and as a task in virtual time (a simulated world, later), and neither it nor the
-code that wires clusters can tell which.
+loopback (`ha.world.real`) and as tasks in virtual time (`ha.world.sim`), and neither it nor the code that wires
+clusters can tell which.
 
 Two faces:
 
@@ -17,7 +17,7 @@ program on it. A program is named by its entry point, ``"package.module:function
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Literal, NamedTuple, Protocol, TypeAlias
@@ -27,10 +27,20 @@ import trio
 
 __all__ = [
     "Address",
+    "Bandwidth",
+    "BitFlip",
+    "ClockOffset",
+    "ClockRate",
+    "Cut",
+    "Delay",
     "Disk",
+    "DiskError",
+    "DiskFull",
+    "Disturbance",
     "Evidence",
     "File",
     "Host",
+    "Link",
     "Listener",
     "Network",
     "NotAttestedError",
@@ -38,7 +48,9 @@ __all__ = [
     "ProcessInfo",
     "Processes",
     "Random",
+    "Refuse",
     "Signal",
+    "SlowDisk",
     "Stream",
     "World",
 ]
@@ -234,6 +246,90 @@ class NotAttestedError(Exception):
     """A fault was injected but nothing shows that it took effect: the run is inconclusive."""
 
 
+Link: TypeAlias = tuple[str, str]
+"""One direction between two nodes, by name: from, to. Hosts of clients are no nodes, and nothing hits them."""
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """Nothing passes these links. What is sent waits, as TCP retransmits it, and arrives when they are mended."""
+
+    links: tuple[Link, ...]
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """What passes these links takes so much longer, plus up to `jitter_s` more. Order is kept."""
+
+    links: tuple[Link, ...]
+    latency_s: float
+    jitter_s: float = 0.0
+
+
+class Bandwidth(msgspec.Struct, frozen=True):
+    """Each of these links passes so many bytes a second, over all its connections."""
+
+    links: tuple[Link, ...]
+    bytes_per_s: float
+
+
+class Refuse(msgspec.Struct, frozen=True):
+    """New connections dialled over these links are refused; those that are open stay."""
+
+    links: tuple[Link, ...]
+
+
+class DiskFull(msgspec.Struct, frozen=True):
+    """ENOSPC for whatever would make a file grow. `process` None: every process of the node, also below."""
+
+    node: str
+    process: str | None = None
+
+
+class DiskError(msgspec.Struct, frozen=True):
+    """EIO from every sync and replace."""
+
+    node: str
+    process: str | None = None
+
+
+class SlowDisk(msgspec.Struct, frozen=True):
+    """Every sync and replace takes so much longer."""
+
+    node: str
+    latency_s: float
+    process: str | None = None
+
+
+class BitFlip(msgspec.Struct, frozen=True):
+    """One bit of what is durable is flipped, where the seed says. It is found when it is read: after a restart.
+    Lifting puts it right again, as a scrub from a mirror does, unless the file was replaced meanwhile.
+    """
+
+    node: str
+    process: str | None = None
+
+
+class ClockOffset(msgspec.Struct, frozen=True):
+    """The node's wall clock jumps by so much, and back when lifted."""
+
+    node: str
+    offset_s: float
+
+
+class ClockRate(msgspec.Struct, frozen=True):
+    """The node's wall clock runs at this rate (1: as it should). Lifted, it is right again at once."""
+
+    node: str
+    rate: float
+
+
+Disturbance: TypeAlias = (
+    Cut | Delay | Bandwidth | Refuse | DiskFull | DiskError | SlowDisk | BitFlip | ClockOffset | ClockRate
+)
+"""What is in force from `World.impose` until `World.lift`. Disturbances add up: two that cut the same link keep it
+cut until both are lifted; delays and offsets are summed, rates multiplied.
+"""
+
+
 class World(Protocol):
     """What the wiring sees. Node names and addresses are given by `nodes` when the world is opened."""
 
@@ -276,6 +372,18 @@ class World(Protocol):
         Returns when the effect was observed: exited, stopped, running again. Raises LookupError when nothing
         of that name runs, NotAttestedError when the effect was not seen within a second.
         """
+        ...
+
+    async def impose(self, disturbance: Disturbance) -> Evidence:
+        """Begin a disturbance. Raises LookupError for an unknown node or process, NotAttestedError."""
+        ...
+
+    async def lift(self, disturbance: Disturbance) -> Evidence:
+        """End one that was imposed. The evidence tells what it did meanwhile (bytes held, syncs refused, …)."""
+        ...
+
+    async def reset(self, links: Sequence[Link]) -> Evidence:
+        """Break every open connection that was dialled over one of these links; both ends see a reset."""
         ...
 
     async def memory_bytes(self) -> dict[str, int]:

@@ -26,7 +26,8 @@ from typing import Literal
 
 import trio
 
-from ha.world import Evidence, Host, NotAttestedError, ProcessExit, ProcessInfo, Signal
+from ha.world import Disturbance, Evidence, Host, NotAttestedError, ProcessExit, ProcessInfo, Signal
+from ha.world import Link as LinkName
 from ha.world.real import wire
 from ha.world.real.disk import RealDisk
 from ha.world.real.host import Log, RealHost, open_log
@@ -106,6 +107,18 @@ class RealWorld:
         with trio.move_on_after(_OBSERVE_S):
             return await self._link.signal(node, process, signal, observe=True)
         raise NotAttestedError(f"{signal} of {process or 'all'} on {node}: no effect within {_OBSERVE_S} s")
+
+    async def impose(self, disturbance: Disturbance) -> Evidence:
+        """None can be, here; `faults` says so before anything runs."""
+        raise AssertionError(f"the real world cannot impose {disturbance}")
+
+    async def lift(self, disturbance: Disturbance) -> Evidence:
+        """See `impose`."""
+        raise AssertionError(f"the real world cannot have imposed {disturbance}")
+
+    async def reset(self, links: Sequence[LinkName]) -> Evidence:
+        """See `impose`."""
+        raise AssertionError(f"the real world cannot reset {links}")
 
     async def memory_bytes(self) -> dict[str, int]:
         """Proportional set size per process now; one that just ended is left out."""
