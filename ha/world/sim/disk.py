@@ -1,0 +1,215 @@
+"""The simulated disk: what was not synced is lost when the power fails, and every sync can fail or be slow.
+
+A file is its durable bytes and a queue of operations that were not synced. A crash of the process keeps all of them
+(they are in the page cache); a loss of power keeps some prefix, the last append of it torn at any byte and perhaps
+followed by zeros, as `ha.world.File` warns. After a sync that failed some prefix of the queue is on the disk and the
+rest is gone: the kernel drops the pages.
+"""
+
+from __future__ import annotations
+
+import errno
+from random import Random
+from typing import TypeAlias
+
+from ha.world import BitFlip, DiskError, DiskFull, SlowDisk
+from ha.world.sim.clock import clock, sleep_until
+from ha.world.sim.trace import Trace
+
+__all__ = ["Flipped", "SimDisk", "SimFile"]
+
+_Operation: TypeAlias = bytes | int
+"""bytes: append them · int: cut to this size."""
+
+
+class _Content:
+    """One inode."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.current = bytearray(data)
+        self.durable = bytearray(data)
+        self.pending: list[_Operation] = []
+
+    def do(self, operation: _Operation) -> None:
+        _apply(self.current, operation)
+        self.pending.append(operation)
+
+    def settle(self, count: int) -> None:
+        for operation in self.pending[:count]:
+            _apply(self.durable, operation)
+        del self.pending[:count]
+
+    def fail(self, random: Random) -> None:
+        """Some prefix reached the disk, the rest is gone."""
+        self.settle(random.randint(0, len(self.pending)))
+        self.pending.clear()
+        self.current[:] = self.durable
+
+    def lose_power(self, random: Random) -> None:
+        kept = random.randint(0, len(self.pending))
+        torn = self.pending[kept] if kept < len(self.pending) else None
+        self.settle(kept)
+        if isinstance(torn, bytes):
+            self.durable += torn[: random.randrange(len(torn) + 1)]
+            self.durable += bytes(random.choice((0, 0, 1, 7, 512)))
+        self.pending.clear()
+        self.current[:] = self.durable
+
+
+def _apply(data: bytearray, operation: _Operation) -> None:
+    if isinstance(operation, int):
+        del data[operation:]
+    else:
+        data += operation
+
+
+class Flipped:
+    """A bit that was flipped, to be found again."""
+
+    def __init__(self, path: str, content: _Content, offset: int, bit: int) -> None:
+        self.path, self.offset, self.bit = path, offset, bit
+        self._content = content
+
+    def flip(self) -> None:
+        """Flip it (again)."""
+        for data in (self._content.durable, self._content.current):
+            if self.offset < len(data):
+                data[self.offset] ^= 1 << self.bit
+
+    def is_there(self, disk: SimDisk) -> bool:
+        """Whether the byte still exists: the file was not replaced, removed or cut."""
+        return disk.holds(self.path, self._content) and self.offset < len(self._content.durable)
+
+
+class SimDisk:
+    """The disk of one process of one node. Implements `ha.world.Disk`; it outlives the process."""
+
+    def __init__(self, random: Random, trace: Trace, number: int, *, sync_s: tuple[float, float]) -> None:
+        self.random, self.sync_s = random, sync_s
+        self._trace, self._number = trace, number
+        self.disturbances: list[DiskFull | DiskError | SlowDisk] = []
+        self.fail_with: OSError | None = None
+        """What tests make every sync raise."""
+        self.syncs = 0
+        self.refused = 0
+        """Syncs and replacements that failed."""
+        self.slowed = 0
+        """Syncs and replacements that took longer."""
+        self._files: dict[str, _Content] = {}
+        self._generation = 0
+
+    def open(self, path: str) -> SimFile:
+        """See `ha.world.Disk`."""
+        return SimFile(self, self._files.setdefault(path, _Content()), self._generation)
+
+    def read(self, path: str) -> bytes:
+        """See `ha.world.Disk`."""
+        if path not in self._files:
+            raise FileNotFoundError(errno.ENOENT, "no such file", path)
+        return bytes(self._files[path].current)
+
+    async def replace(self, path: str, data: bytes) -> None:
+        """See `ha.world.Disk`."""
+        data = bytes(data)
+        await self.wait_sync(self._generation, data)
+        self._files[path] = _Content(data)
+
+    def remove(self, path: str) -> None:
+        """See `ha.world.Disk`."""
+        self._files.pop(path, None)
+
+    def list(self, directory: str = "") -> list[str]:
+        """See `ha.world.Disk`."""
+        prefix = f"{directory}/" if directory else ""
+        return sorted({path[len(prefix) :].split("/")[0] for path in self._files if path.startswith(prefix)})
+
+    async def wait_sync(self, generation: int, growth: bytes) -> None:
+        """Take the time of one sync of so much new data. Raises OSError if the disk fails or the process is gone."""
+        slow = sum(one.latency_s for one in self.disturbances if isinstance(one, SlowDisk))
+        self.slowed += slow > 0
+        await sleep_until(clock().current_time() + self.random.uniform(*self.sync_s) + slow)
+        if generation != self._generation:
+            raise OSError(errno.EIO, "the process is gone")
+        self.syncs += 1
+        self._trace.add(clock().current_time(), self._number, growth)
+        if self.fail_with is not None:
+            raise self.fail_with
+        for one in self.disturbances:
+            if isinstance(one, DiskError):
+                self.refused += 1
+                raise OSError(errno.EIO, "Input/output error")
+            if isinstance(one, DiskFull) and growth:
+                self.refused += 1
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    def detach(self, *, power_lost: bool) -> None:
+        """The process that used the disk is gone: nothing that it still does has an effect."""
+        self._generation += 1
+        for content in self._files.values():
+            if power_lost:
+                content.lose_power(self.random)
+
+    def is_current(self, generation: int) -> bool:
+        """Whether a handle opened then still has effect."""
+        return generation == self._generation
+
+    def holds(self, path: str, content: _Content) -> bool:
+        """Whether a file is still the same inode."""
+        return self._files.get(path) is content
+
+    def flip(self, _what: BitFlip) -> Flipped | None:
+        """Flip one durable bit; None when there is none."""
+        candidates = [(path, content) for path, content in sorted(self._files.items()) if content.durable]
+        if not candidates:
+            return None
+        path, content = self.random.choice(candidates)
+        flipped = Flipped(path, content, self.random.randrange(len(content.durable)), self.random.randrange(8))
+        flipped.flip()
+        return flipped
+
+
+class SimFile:
+    """Implements `ha.world.File`."""
+
+    def __init__(self, disk: SimDisk, content: _Content, generation: int) -> None:
+        self._disk, self._content, self._generation = disk, content, generation
+        self._fault: OSError | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """See `ha.world.File`."""
+        return len(self._content.current)
+
+    def read(self) -> bytes:
+        """See `ha.world.File`."""
+        return bytes(self._content.current)
+
+    def append(self, data: bytes) -> None:
+        """See `ha.world.File`."""
+        self._do(bytes(data))
+
+    def truncate(self, size_bytes: int) -> None:
+        """See `ha.world.File`."""
+        self._do(size_bytes)
+
+    def _do(self, operation: _Operation) -> None:
+        if self._disk.is_current(self._generation):
+            self._content.do(operation)
+
+    async def sync(self) -> None:
+        """See `ha.world.File`. Raises OSError, from then on for good."""
+        if self._fault is not None:
+            raise OSError(self._fault.errno, f"an earlier sync failed: {self._fault.strerror}")
+        count = len(self._content.pending)
+        growth = b"".join(op for op in self._content.pending if isinstance(op, bytes))
+        try:
+            await self._disk.wait_sync(self._generation, growth)
+        except OSError as fault:
+            self._fault = fault
+            if self._disk.is_current(self._generation):
+                self._content.fail(self._disk.random)
+            raise
+        self._content.settle(count)
+
+    def close(self) -> None:
+        """See `ha.world.File`."""

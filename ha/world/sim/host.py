@@ -1,0 +1,127 @@
+"""A simulated node as one process on it sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
+
+import trio
+
+from ha.world import ClockOffset, ClockRate, ProcessExit, ProcessInfo, Random, Signal
+from ha.world.sim.disk import SimDisk
+from ha.world.sim.network import SimNetwork
+
+if TYPE_CHECKING:
+    from ha.world.sim.world import SimWorld
+
+__all__ = ["NodeClock", "SimHost", "SimProcesses"]
+
+EPOCH_S = 1_700_000_000.0
+"""What every wall clock shows when a simulation begins."""
+
+
+class NodeClock:
+    """The wall clock of a node: offsets are summed, rates multiplied."""
+
+    def __init__(self) -> None:
+        self.disturbances: list[ClockOffset | ClockRate] = []
+        self._drift_s = 0.0
+        self._since = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        offset_s = sum(one.offset_s for one in self.disturbances if isinstance(one, ClockOffset))
+        return EPOCH_S + trio.current_time() + offset_s + self._drifted()
+
+    def impose(self, disturbance: ClockOffset | ClockRate) -> None:
+        """Disturb it from now on."""
+        self._drift_s, self._since = self._drifted(), trio.current_time()
+        self.disturbances.append(disturbance)
+
+    def lift(self, disturbance: ClockOffset | ClockRate) -> None:
+        """End that. What a wrong rate has added up to is put right with the last one."""
+        self._drift_s, self._since = self._drifted(), trio.current_time()
+        self.disturbances.remove(disturbance)
+        if not any(isinstance(one, ClockRate) for one in self.disturbances):
+            self._drift_s = 0.0
+
+    def _drifted(self) -> float:
+        rate = 1.0
+        for one in self.disturbances:
+            if isinstance(one, ClockRate):
+                rate *= one.rate
+        return self._drift_s + (rate - 1.0) * (trio.current_time() - self._since)
+
+
+class SimHost:
+    """See `ha.world.Host`. Once it is detached nothing that its process still does has an effect."""
+
+    def __init__(
+        self, world: SimWorld, node: str, process: str, *, disk: SimDisk, clock: NodeClock, random: Random
+    ) -> None:
+        self._world = world
+        self._clock = clock
+        self.node = node
+        self.process = process
+        self.address = world.address(node)
+        self.is_attached = True
+        self.random = random
+        self.net = SimNetwork(world.wire, self.address, lambda: self.is_attached)
+        self.disk = disk
+        self.processes = SimProcesses(world, self)
+
+    def wall_clock(self) -> float:
+        """Seconds since the epoch by this node's clock."""
+        return self._clock.now()
+
+    def log(self, message: str, /, **fields: object) -> None:
+        """Into the world's log and its trace."""
+        if self.is_attached:
+            self._world.record_log(self, message, fields)
+
+    def detach(self, *, power_lost: bool) -> None:
+        """The process is gone: first its network and its disk, so that its cleaning up has no outward effect."""
+        self.is_attached = False
+        self.disk.detach(power_lost=power_lost)
+        self.net.detach(reset=not power_lost)
+
+
+class SimProcesses:
+    """The process table of a node. See `ha.world.Processes`."""
+
+    def __init__(self, world: SimWorld, host: SimHost) -> None:
+        self._world, self._host = world, host
+
+    async def start(
+        self, name: str, program: str, config: bytes, *, labels: Mapping[str, str] | None = None
+    ) -> ProcessInfo:
+        """See `ha.world.Processes`."""
+        await trio.lowlevel.checkpoint()
+        self._check_attached()
+        return self._world.start_process(self._host.node, name, program, config, labels or {})
+
+    async def list(self) -> list[ProcessInfo]:
+        """See `ha.world.Processes`."""
+        await trio.lowlevel.checkpoint()
+        return self._world.running(self._host.node)
+
+    async def signal(self, name: str, signal: Signal) -> None:
+        """See `ha.world.Processes`."""
+        await trio.lowlevel.checkpoint()
+        self._check_attached()
+        self._world.send_signal(self._host.node, signal, name)
+
+    def exits(self) -> AsyncIterator[ProcessExit]:
+        """See `ha.world.Processes`."""
+        exits = self._world.exits()  # from now on
+
+        async def own() -> AsyncIterator[ProcessExit]:
+            async for node, ended in exits:
+                if node == self._host.node:
+                    yield ended
+
+        return own()
+
+    def _check_attached(self) -> None:
+        if not self._host.is_attached:
+            raise LookupError("the process is gone")

@@ -1,0 +1,143 @@
+"""What makes trio deterministic, and lets it hold the tasks of a paused process. The only file that does either.
+
+trio orders each batch of runnable tasks at random, from a private generator, after sorting them by age only if a
+private flag says so. `simulate` sets the flag and seeds the generator, for the time of the simulation, whatever they
+were before (pytest-trio and Hypothesis set them as well when they are imported, so nothing is taken for granted).
+The rest of trio's order is that of insertion, but for sets of tasks and for equal deadlines, which both only make
+tasks runnable, and those are sorted. `self_test` runs a schedule that any of this would disturb.
+
+A paused process (SIGSTOP) is one whose tasks are not run: whatever becomes runnable is kept aside until it resumes.
+Deadlines and arrivals go on meanwhile, so on resuming its tasks find that time has passed, as after SIGCONT.
+Which process a task belongs to stands in a context variable, which its children inherit.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+from typing import TypeVar
+
+import outcome
+import trio
+from trio._core import _run
+
+from ha.world.sim.clock import SimClock
+from ha.world.sim.escape import watched
+
+__all__ = ["PROCESS", "Gate", "deterministic", "self_test", "simulate"]
+
+T = TypeVar("T")
+
+PROCESS: ContextVar[object | None] = ContextVar("PROCESS", default=None)
+"""The simulated process that the current task belongs to; None outside of all."""
+
+assert trio.__version__ == "0.35.0", f"the private names in this file are those of trio 0.35.0, not {trio.__version__}"
+
+
+def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
+    """Run `main` in virtual time, deterministically. Raises EscapeError when a component escaped from it (real clock,
+    threads, unseeded randomness), and whatever `main` raises.
+    """
+    with deterministic(seed), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
+        return trio.run(main, clock=SimClock())
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Make the order in which trio runs tasks a function of `seed`."""
+    before = _run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r.getstate()  # noqa: SLF001
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # noqa: SLF001
+    _run._r.seed(seed)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = before[0]  # type: ignore[misc]  # noqa: SLF001
+        _run._r.setstate(before[1])  # noqa: SLF001
+
+
+@contextmanager
+def _collected_on_purpose() -> Iterator[None]:
+    """Leave garbage to the clock; see `ha.world.sim.clock`."""
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class Gate:
+    """Holds the tasks of paused processes. One at a time is open, for as long as a world is."""
+
+    def __init__(self) -> None:
+        self._held: dict[object, list[_run.Task]] = {}
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let every task pass through this gate when it becomes runnable."""
+        original = _run.Runner.reschedule
+        held = self._held
+
+        def reschedule(
+            runner: _run.Runner,
+            task: _run.Task,
+            next_send: outcome.Outcome[object] = _run._NO_SEND,  # noqa: SLF001
+        ) -> None:
+            original(runner, task, next_send)
+            if held:
+                process = task.context.get(PROCESS)
+                if process in held:
+                    runner.runq.pop()
+                    held[process].append(task)
+
+        _run.Runner.reschedule = reschedule  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            _run.Runner.reschedule = original  # type: ignore[method-assign]
+
+    def close(self, process: object) -> None:
+        """Run none of the process's tasks from now on."""
+        runnable = _run.GLOBAL_RUN_CONTEXT.runner.runq
+        stopped = [task for task in runnable if task.context.get(PROCESS) is process]
+        for task in stopped:
+            runnable.remove(task)
+        self._held[process] = stopped
+
+    def open(self, process: object) -> None:
+        """Run them again, and what became runnable meanwhile."""
+        _run.GLOBAL_RUN_CONTEXT.runner.runq.extend(self._held.pop(process, ()))
+
+    def is_closed(self, process: object) -> bool:
+        """Whether the process is paused."""
+        return process in self._held
+
+
+def self_test(seed: int) -> list[int]:
+    """A schedule that depends on all that trio leaves open: sets of tasks, equal deadlines, the order of batches."""
+    ran: list[int] = []
+
+    async def waits(number: int, event: trio.Event, until: float) -> None:
+        with trio.move_on_at(until):
+            await event.wait()
+        ran.append(number)
+        with trio.move_on_at(until + 1):
+            await trio.sleep_forever()
+        ran.append(-number)
+
+    async def main() -> None:
+        event = trio.Event()
+        async with trio.open_nursery() as nursery:
+            for number in range(1, 50):
+                nursery.start_soon(partial(waits, number, event, 1.0 if number % 2 else 2.0))
+            await trio.sleep(1)
+            event.set()
+
+    with deterministic(seed):
+        trio.run(main, clock=SimClock())
+    return ran

@@ -1,0 +1,437 @@
+"""The simulated world from outside: nodes as groups of tasks, their disks, clocks and the wire between them.
+
+Everything random comes from the seed, each part from a stream of its own, so that what one draws does not move what
+another does. A process is a task with all its descendants. A killed one first loses its network and its disk, then it
+is cancelled, and whatever its cleaning up still does reaches nobody. Killing a whole node is a loss of power: unsynced
+data is gone, and peers hear nothing until it is booted. Killing a process keeps what it wrote; its peers see resets.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import typing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal, TypeAlias
+
+import msgspec
+import trio
+
+from ha.world import (
+    Bandwidth,
+    BitFlip,
+    ClockOffset,
+    ClockRate,
+    Cut,
+    Delay,
+    DiskError,
+    DiskFull,
+    Disturbance,
+    Evidence,
+    Host,
+    Link,
+    NotAttestedError,
+    ProcessExit,
+    ProcessInfo,
+    Random,
+    Refuse,
+    Signal,
+    SlowDisk,
+)
+from ha.world.sim.disk import Flipped, SimDisk
+from ha.world.sim.host import NodeClock, SimHost
+from ha.world.sim.scheduling import PROCESS, Gate
+from ha.world.sim.trace import Trace
+from ha.world.sim.wire import Wire
+
+__all__ = ["FAULTS", "LogLine", "SimWorld", "open_world"]
+
+FAULTS = frozenset(
+    {
+        "bandwidth", "bit-flip", "bridge-partition", "clock-offset", "clock-rate", "delay", "disk-error", "disk-full",
+        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk",
+    }
+)  # fmt: skip
+
+LogLine: TypeAlias = tuple[float, str, str, str, dict[str, object]]
+"""Time, node, process, message, fields."""
+
+_NETWORK = (Cut, Delay, Bandwidth, Refuse)
+_DISK = (DiskFull, DiskError, SlowDisk)
+_NUMBERS = {"kill": 9, "terminate": 15}
+_NAMES = {"kill": "SIGKILL", "terminate": "SIGTERM", "pause": "SIGSTOP", "resume": "SIGCONT"}
+_OBSERVE_S = 1.0
+_Serve: TypeAlias = Callable[..., Awaitable[None]]
+
+
+class _Process:
+    """A running program."""
+
+    def __init__(self, info: ProcessInfo, host: SimHost) -> None:
+        self.info, self.host = info, host
+        self.scope = trio.CancelScope()
+        self.gone = trio.Event()
+        self.killed = False
+
+
+class SimWorld:
+    """See `ha.world.World`. Use `open_world` inside of `simulate`."""
+
+    name: Literal["sim"] = "sim"
+    faults = FAULTS
+
+    def __init__(self, *, seed: int = 0, sync_s: tuple[float, float] = (0.0002, 0.001)) -> None:
+        self.seed, self._sync_s = seed, sync_s
+        self.trace = Trace()
+        self.wire = Wire(self.random("wire"), self.trace)
+        self.logs: list[LogLine] = []
+        self._addresses: dict[str, str] = {}
+        self._disks: dict[tuple[str, str], SimDisk] = {}
+        self._clocks: dict[str, NodeClock] = {}
+        self._incarnations: dict[tuple[str, str], int] = {}
+        self._processes: dict[tuple[str, str], _Process] = {}
+        self._without_power: dict[str, list[SimHost]] = {}
+        self._watchers: list[trio.MemorySendChannel[tuple[str, ProcessExit]]] = []
+        self._imposed: list[tuple[Disturbance, dict[str, int], Flipped | None]] = []
+        self._gate = Gate()
+        self._pids = 100
+        self._nursery: trio.Nursery | None = None
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[typing.Self]:
+        """Let it live; everything in it ends when the context is left."""
+        with self._gate.installed():
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                try:
+                    yield self
+                finally:
+                    for node in {node for node, _ in self._processes}:
+                        self.send_signal(node, "kill")
+                    for watcher in self._watchers:
+                        watcher.close()
+                    nursery.cancel_scope.cancel()
+
+    # -- what exists -------------------------------------------------------------------------------------------
+
+    def random(self, name: str) -> Random:
+        """A named child stream of the seed."""
+        return Random(f"{self.seed}/{name}")
+
+    def address(self, node: str) -> str:
+        """The IP address of a node, given when it is first named."""
+        return self._addresses.setdefault(node, f"10.0.{len(self._addresses) // 250}.{len(self._addresses) % 250 + 1}")
+
+    def disk(self, node: str, process: str) -> SimDisk:
+        """The disk of one process of a node; it outlives the process."""
+        if (node, process) not in self._disks:
+            random = self.random(f"disk/{node}/{process}")
+            disk = SimDisk(random, self.trace, len(self._disks), sync_s=self._sync_s)
+            disk.disturbances += [
+                one for one, *_ in self._imposed if isinstance(one, _DISK) and _hits(one, node, process)
+            ]
+            self._disks[node, process] = disk
+        return self._disks[node, process]
+
+    def clock(self, node: str) -> NodeClock:
+        """The wall clock of a node."""
+        return self._clocks.setdefault(node, NodeClock())
+
+    def new_host(self, node: str, process: str) -> SimHost:
+        """A host for one incarnation of a process."""
+        incarnation = self._incarnations.get((node, process), 0)
+        self._incarnations[node, process] = incarnation + 1
+        random = self.random(f"{node}/{process}/{incarnation}")
+        return SimHost(self, node, process, disk=self.disk(node, process), clock=self.clock(node), random=random)
+
+    @asynccontextmanager
+    async def client(self, name: str) -> AsyncIterator[Host]:
+        """A host outside of the cluster, off the network when left."""
+        host = self.new_host(name, name)
+        try:
+            yield host
+        finally:
+            host.is_attached = False
+            host.net.detach(reset=True)
+
+    async def memory_bytes(self) -> dict[str, int]:
+        """Nothing: all of it is one process."""
+        return {}
+
+    # -- processes ---------------------------------------------------------------------------------------------
+
+    async def boot(self, node: str, name: str, program: str, config: bytes) -> ProcessInfo:
+        """See `ha.world.World`."""
+        if node not in self._addresses:
+            raise LookupError(f"no node {node!r}")
+        await trio.lowlevel.checkpoint()
+        return self.start_process(node, name, program, config, {})
+
+    async def processes(self, node: str) -> list[ProcessInfo]:
+        """See `ha.world.World`."""
+        await trio.lowlevel.checkpoint()
+        return self.running(node)
+
+    def running(self, node: str) -> list[ProcessInfo]:
+        """What runs on a node now, sorted by name."""
+        return sorted((p.info for (n, _), p in self._processes.items() if n == node), key=lambda info: info.name)
+
+    def exits(self) -> AsyncIterator[tuple[str, ProcessExit]]:
+        """Every (node, exit) from now on."""
+        sender, receiver = trio.open_memory_channel[tuple[str, ProcessExit]](math.inf)
+        self._watchers.append(sender)
+        return receiver
+
+    def start_process(
+        self, node: str, name: str, program: str, config: bytes, labels: Mapping[str, str]
+    ) -> ProcessInfo:
+        """Start a program by its name. Raises ValueError when the name is taken or the program cannot be found."""
+        assert self._nursery is not None
+        serve = self.resolve(program)
+        body = msgspec.json.decode(config or b"{}", type=typing.get_type_hints(serve).get("config", object))
+        process = self.new_process(node, name, program, labels)
+
+        async def main() -> None:
+            PROCESS.set(process)
+            await self._run(process, serve, body)
+
+        self._nursery.start_soon(main, name=f"{node}/{name}")
+        return process.info
+
+    def resolve(self, program: str) -> _Serve:
+        """The entry point of a program. Raises ValueError."""
+        module, _, function = program.partition(":")
+        try:
+            found: _Serve = getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"no such program: {program!r}") from error
+        return found
+
+    def new_process(self, node: str, name: str, program: str, labels: Mapping[str, str]) -> _Process:
+        """Enter a process into the table; the node is up from now on. Raises ValueError when the name is taken."""
+        if (node, name) in self._processes:
+            raise ValueError(f"{name!r} runs already on {node}")
+        if self.running(node) and self._gate.is_closed(next(p for (n, _), p in self._processes.items() if n == node)):
+            raise ValueError(f"{node} is paused")
+        self.wire.unsilence(self.address(node))
+        for host in self._without_power.pop(node, []):
+            host.net.reset_forgotten()
+        self._pids += 1
+        info = ProcessInfo(name=name, pid=self._pids, program=program, labels=dict(labels))
+        process = self._processes[node, name] = _Process(info, self.new_host(node, name))
+        self._trace(f"start {node}/{name}")
+        return process
+
+    async def _run(self, process: _Process, serve: _Serve, config: object) -> None:
+        code = 0
+        try:
+            with process.scope:
+                await serve(process.host, config)
+        except Exception as error:  # noqa: BLE001  (a crash of the program is its exit code)
+            process.host.log("crashed", error=repr(error))
+            code = 1
+        finally:
+            if not process.killed:
+                self.end(process, code=code, power_lost=False)
+
+    def end(self, process: _Process, *, code: int | None, power_lost: bool) -> None:
+        """The process is gone, for everybody but itself. `code` None: it was killed."""
+        node, name = process.host.node, process.info.name
+        process.killed = code is None
+        process.host.detach(power_lost=power_lost)
+        del self._processes[node, name]
+        self._trace(f"end {node}/{name} {code}")
+        process.gone.set()
+        number = _NUMBERS["kill"] if code is None else None
+        for watcher in self._watchers:
+            watcher.send_nowait((node, ProcessExit(name=name, pid=process.info.pid, code=code, signal=number)))
+
+    # -- signals -----------------------------------------------------------------------------------------------
+
+    async def signal(self, node: str, signal: Signal, *, process: str | None = None) -> Evidence:
+        """See `ha.world.World`."""
+        await trio.lowlevel.checkpoint()
+        hit = self.send_signal(node, signal, process)
+        targets = {one.info.name: one.info.pid for one in hit}
+        if signal == "terminate":
+            with trio.move_on_after(_OBSERVE_S):
+                for one in hit:
+                    await one.gone.wait()
+            if any(not one.gone.is_set() for one in hit):
+                raise NotAttestedError(f"terminate of {process or 'all'} on {node}: no effect within {_OBSERVE_S} s")
+        seen = {"kill": "exited", "terminate": "exited", "pause": "stopped", "resume": "running"}[signal]
+        return {"signal": _NAMES[signal], seen: targets}
+
+    def send_signal(self, node: str, signal: Signal, process: str | None = None) -> list[_Process]:
+        """Signal one process of a node or all of them. Raises LookupError when nothing of that name runs."""
+        hit = [p for (n, name), p in self._processes.items() if n == node and process in (None, name)]
+        if not hit:
+            raise LookupError(f"no process {process or ''!r} runs on {node}".replace(" ''", ""))
+        self._trace(f"{signal} {node}/{process or '*'}")
+        if signal == "kill" and process is None:
+            self._lose_power(node, hit)
+            return hit
+        for one in hit:
+            match signal:
+                case "kill":
+                    self.end(one, code=None, power_lost=False)
+                    self._gate.open(one)
+                    one.scope.cancel()
+                case "terminate":
+                    one.scope.cancel()
+                case "pause":
+                    if not self._gate.is_closed(one):
+                        self._gate.close(one)
+                case "resume":
+                    self._gate.open(one)
+        return hit
+
+    def _lose_power(self, node: str, hit: Sequence[_Process]) -> None:
+        self.wire.silence(self.address(node))
+        for one in hit:
+            self.end(one, code=None, power_lost=True)
+            self._without_power.setdefault(node, []).append(one.host)
+        for (n, _), disk in self._disks.items():
+            if n == node:  # also those of processes that ended before
+                disk.detach(power_lost=True)
+        for one in hit:
+            self._gate.open(one)
+            one.scope.cancel()
+
+    # -- disturbances ------------------------------------------------------------------------------------------
+
+    async def impose(self, disturbance: Disturbance) -> Evidence:
+        """See `ha.world.World`."""
+        await trio.lowlevel.checkpoint()
+        self._check_known(disturbance)
+        flipped = None
+        match disturbance:
+            case Cut() | Delay() | Bandwidth() | Refuse():
+                self.wire.disturb(disturbance, self._directions(disturbance.links))
+            case DiskFull() | DiskError() | SlowDisk():
+                for disk in self._disks_hit(disturbance):
+                    disk.disturbances.append(disturbance)
+            case BitFlip():
+                flipped = self._flip(disturbance)
+            case ClockOffset() | ClockRate():
+                self.clock(disturbance.node).impose(disturbance)
+        self._trace(f"impose {disturbance}")
+        self._imposed.append((disturbance, self._counted(disturbance), flipped))
+        return {"in_force": _described(disturbance), **(_where(flipped) if flipped else {})}
+
+    async def lift(self, disturbance: Disturbance) -> Evidence:
+        """See `ha.world.World`. Raises LookupError when it is not in force."""
+        await trio.lowlevel.checkpoint()
+        found = next((i for i, (one, *_) in enumerate(self._imposed) if one == disturbance), None)
+        if found is None:
+            raise LookupError(f"not in force: {disturbance}")
+        _, before, flipped = self._imposed.pop(found)
+        meanwhile: dict[str, object] = {
+            what: count - before.get(what, 0) for what, count in self._counted(disturbance).items()
+        }
+        match disturbance:
+            case Cut() | Delay() | Bandwidth() | Refuse():
+                self.wire.calm(disturbance, self._directions(disturbance.links))
+            case DiskFull() | DiskError() | SlowDisk():
+                for disk in self._disks_hit(disturbance):
+                    disk.disturbances.remove(disturbance)
+            case BitFlip():
+                assert flipped is not None
+                meanwhile["bit"] = self._put_right(disturbance, flipped)
+            case ClockOffset() | ClockRate():
+                self.clock(disturbance.node).lift(disturbance)
+        self._trace(f"lift {disturbance}")
+        return {"lifted": _described(disturbance), **meanwhile}
+
+    async def reset(self, links: Sequence[Link]) -> Evidence:
+        """See `ha.world.World`."""
+        await trio.lowlevel.checkpoint()
+        self._trace(f"reset {links}")
+        count = self.wire.reset_all(self._directions(links))
+        if not count:
+            raise NotAttestedError("no connection was open over these links")
+        return {"connections_reset": count}
+
+    def _check_known(self, disturbance: Disturbance) -> None:
+        match disturbance:
+            case Cut() | Delay() | Bandwidth() | Refuse():
+                nodes = {node for link in disturbance.links for node in link}
+            case _:
+                nodes = {disturbance.node}
+        unknown = nodes - self._addresses.keys()
+        if unknown:
+            raise LookupError(f"no node {min(unknown)!r}")
+
+    def _directions(self, links: Sequence[Link]) -> list[tuple[str, str]]:
+        return [(self.address(source), self.address(destination)) for source, destination in links]
+
+    def _disks_hit(self, disturbance: DiskFull | DiskError | SlowDisk | BitFlip) -> Iterator[SimDisk]:
+        for (node, process), disk in sorted(self._disks.items()):
+            if _hits(disturbance, node, process):
+                yield disk
+
+    def _flip(self, disturbance: BitFlip) -> Flipped:
+        flips = (disk.flip(disturbance) for disk in self._disks_hit(disturbance))
+        flipped = next((flip for flip in flips if flip is not None), None)
+        if flipped is None:
+            raise NotAttestedError(f"nothing durable on the disk of {disturbance.node}")
+        return flipped
+
+    def _put_right(self, disturbance: BitFlip, flipped: Flipped) -> str:
+        if any(flipped.is_there(disk) for disk in self._disks_hit(disturbance)):
+            flipped.flip()
+            return "put right"
+        return "gone with its file"
+
+    def _counted(self, disturbance: Disturbance) -> dict[str, int]:
+        """What disturbances of this kind did up to now: evidence, as a difference."""
+        match disturbance:
+            case Cut() | Delay() | Bandwidth() | Refuse():
+                links = [self.wire.link(*direction) for direction in self._directions(disturbance.links)]
+                return {
+                    "bytes_held": sum(link.held_bytes for link in links),
+                    "connections_held": sum(link.stalled for link in links),
+                    "connections_refused": sum(link.refused for link in links),
+                }
+            case DiskFull() | DiskError() | SlowDisk():
+                disks = list(self._disks_hit(disturbance))
+                return {"refused": sum(d.refused for d in disks), "slowed": sum(d.slowed for d in disks)}
+        return {}
+
+    # -- what is recorded --------------------------------------------------------------------------------------
+
+    def record_log(self, host: SimHost, message: str, fields: dict[str, object]) -> None:
+        """A line of a process's log."""
+        self.logs.append((trio.current_time(), host.node, host.process, message, fields))
+        self._trace(f"log {host.node}/{host.process} {message} {fields}")
+
+    def _trace(self, what: str) -> None:
+        self.trace.add(trio.current_time(), 0, what.encode(errors="backslashreplace"))
+
+
+def _hits(disturbance: DiskFull | DiskError | SlowDisk | BitFlip, node: str, process: str) -> bool:
+    return disturbance.node == node and disturbance.process in (None, process)
+
+
+def _described(disturbance: Disturbance) -> dict[str, object]:
+    """A disturbance for people."""
+    fields = msgspec.structs.asdict(disturbance)
+    links = fields.pop("links", None)
+    if links is not None:
+        fields["links"] = [f"{source} → {destination}" for source, destination in links]
+    return {"kind": type(disturbance).__name__, **{name: value for name, value in fields.items() if value is not None}}
+
+
+def _where(flipped: Flipped) -> dict[str, object]:
+    return {"file": flipped.path, "byte": flipped.offset, "bit": flipped.bit}
+
+
+@asynccontextmanager
+async def open_world(*, nodes: Sequence[str], seed: int = 0) -> AsyncIterator[SimWorld]:
+    """Open a simulated world whose nodes are all down; end it with everything in it. Only inside of `simulate`."""
+    world = SimWorld(seed=seed)
+    for node in nodes:
+        world.address(node)
+    async with world.opened():
+        yield world
