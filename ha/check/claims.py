@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import inf
 
-from ha.history.result import Claim, Recovery, Unavailability
+import msgspec
+
+from ha.history.result import Checker, Claim, Recovery, Unavailability
 from ha.spec import Bound, Expect
 
 __all__ = ["evaluate"]
@@ -27,11 +29,12 @@ def evaluate(
             (bounds.total, "total", found.total_s if found else None),
         ):
             if bound is not None:
-                claim = _judge(f"unavailability of {group}, {what}", bound, taken_s, none)
+                claim = _judge("availability", f"unavailability of {group}, {what}", bound, taken_s, none)
                 claims.append(_lower_limit(claim, bound) if found and found.open_ended else claim)
     for phase, bound in expect.recovery.items():
         each_s = [inf if phase in one.not_reached else one.phases_s[phase] for one in recoveries]
-        judged = [_judge(f"recovery, {phase.replace('_', ' ')}", bound, taken_s) for taken_s in _longest_first(each_s)]
+        what = f"recovery, {phase.replace('_', ' ')}"
+        judged = [_judge("recovery", what, bound, taken_s) for taken_s in _longest_first(each_s)]
         claims.append(next((claim for claim in judged if claim.held is False), judged[0]))
     return claims
 
@@ -40,7 +43,7 @@ def _lower_limit(claim: Claim, bound: Bound) -> Claim:
     """What was measured is only known to be as long as that: it keeps no upper limit."""
     unknown = claim.held is True and bound.at_most_s is not None
     measured = f"{claim.measured} or more: the load ended before it did"
-    return Claim(expectation=claim.expectation, measured=measured, held=None if unknown else claim.held)
+    return msgspec.structs.replace(claim, measured=measured, held=None if unknown else claim.held)
 
 
 def _longest_first(each_s: Sequence[float | None]) -> list[float | None]:
@@ -48,7 +51,7 @@ def _longest_first(each_s: Sequence[float | None]) -> list[float | None]:
     return [*measured] or [None]
 
 
-def _judge(what: str, bound: Bound, taken_s: float | None, none: str = "") -> Claim:
+def _judge(checker: Checker, what: str, bound: Bound, taken_s: float | None, none: str = "") -> Claim:
     """`none`: how to say that nothing was found to measure, where that is a finding."""
     limits = []
     if bound.at_least_s is not None:
@@ -57,8 +60,8 @@ def _judge(what: str, bound: Bound, taken_s: float | None, none: str = "") -> Cl
         limits.append(f"at most {bound.at_most_s:g} s")
     expectation = f"{what}: {' and '.join(limits) or 'no limit'}"
     if taken_s is None:
-        return Claim(expectation=expectation, measured="not measured", held=None)
+        return Claim(checker=checker, expectation=expectation, measured="not measured", held=None)
     low = 0.0 if bound.at_least_s is None else bound.at_least_s
     high = inf if bound.at_most_s is None else bound.at_most_s
     measured = none or ("did not happen" if taken_s == inf else f"{taken_s:.3f} s")
-    return Claim(expectation=expectation, measured=measured, held=low <= taken_s <= high)
+    return Claim(checker=checker, expectation=expectation, measured=measured, held=low <= taken_s <= high)

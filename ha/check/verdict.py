@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import inf
+from typing import get_args
 
 from ha.check.durability import LostWrite
 from ha.check.linearizability import Linearizability
 from ha.check.summary import group_of
 from ha.history import Operation
-from ha.history.result import Claim, FaultRecord, Verdict
+from ha.history.result import Checker, Claim, FaultRecord, Verdict
 
-__all__ = ["judge"]
+__all__ = ["convicted_by", "judge"]
+
+_BOUNDS = ("availability", "recovery", "liveness")
+"""Checkers whose claims are limits on durations."""
 
 
 def judge(
@@ -41,8 +45,16 @@ def judge(
     doubt = next(_doubts(load, standstills, unverified, claims, faults, faults_planned), None)
     if doubt is not None:
         return "inconclusive", doubt
-    bounds = f" and {_count(len(claims), 'bound')} held" if claims else ""
-    return "pass", f"The history is linearizable, nothing acknowledged was lost{bounds}."
+    others = f" and {_count(len(claims), 'claim')} held" if claims else ""
+    return "pass", f"The history is linearizable, nothing acknowledged was lost{others}."
+
+
+def convicted_by(linearizability: Linearizability, lost: Sequence[LostWrite], claims: Sequence[Claim]) -> list[Checker]:
+    """Everybody who convicts, each once, in the order in which `Checker` names them."""
+    guilty = {claim.checker for claim in claims if claim.held is False}
+    guilty |= {"linearizability"} if linearizability.verdict is not True else set()
+    guilty |= {"durability"} if lost else set()
+    return [checker for checker in get_args(Checker) if checker in guilty]
 
 
 def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims: Sequence[Claim]) -> str | None:
@@ -55,7 +67,8 @@ def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims
     broken = [claim for claim in claims if claim.held is False]
     if broken:
         others = f" (and {len(broken) - 1} more)" if broken[1:] else ""
-        return f"Bound broken: {broken[0].expectation}, measured {broken[0].measured}{others}."
+        what = "Bound broken" if broken[0].checker in _BOUNDS else "Does not hold"
+        return f"{what}: {broken[0].expectation}, measured {broken[0].measured}{others}."
     return None
 
 

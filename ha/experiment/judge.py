@@ -63,6 +63,7 @@ def judge(
     result = Result(
         verdict=decision,
         reason=reason,
+        convicted_by=verdict.convicted_by(linear, lost, claimed),
         topology=topology.name,
         experiment=scenario.experiment.name,
         claim=scenario.experiment.claim,
@@ -140,6 +141,7 @@ def _healed(observed: Observed, faults: Sequence[FaultRecord]) -> Claim:
     """What every experiment claims without saying so."""
     what = "when every fault is undone, the whole cluster is ready again" if faults else "the cluster stays ready"
     return Claim(
+        checker="ready",
         expectation=what,
         measured="ready" if observed.not_recovered is None else observed.not_recovered,
         held=observed.not_recovered is None,
@@ -152,4 +154,5 @@ def _no_crash(events: Sequence[Event], faults: Sequence[FaultRecord], nodes: Seq
     first = (
         f"{len(crashes)}, first {crashes[0].process} on {crashes[0].node} at {crashes[0].at_s:.1f} s" if crashes else ""
     )
-    return Claim(expectation="no component ends that no fault hit", measured=first or "none", held=not crashes)
+    what = "no component ends that no fault hit"
+    return Claim(checker="crash", expectation=what, measured=first or "none", held=not crashes)

@@ -15,6 +15,7 @@ from ha.history import Event, Operation
 __all__ = [
     "PHASES",
     "ArrivalCounts",
+    "Checker",
     "Checks",
     "Claim",
     "FaultRecord",
@@ -30,6 +31,23 @@ __all__ = [
 ]
 
 Verdict: TypeAlias = Literal["pass", "fail", "inconclusive"]
+
+Checker: TypeAlias = Literal[
+    "linearizability",
+    "durability",
+    "store-model",
+    "leases",
+    "leaders",
+    "convergence",
+    "watch-cache",
+    "pods",
+    "crash",
+    "ready",
+    "liveness",
+    "availability",
+    "recovery",
+]
+"""What can convict a run: what was answered and kept, what the parts of the cluster made of it, how it went on."""
 
 PHASES = (
     "load_balancer_detection",
@@ -125,8 +143,9 @@ class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """One expectation of the experiment against what was measured."""
+    """One expectation, of the experiment or of every run, against what was measured. `checker` judged it."""
 
+    checker: Checker
     expectation: str
     measured: str
     held: bool | None
@@ -158,6 +177,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     reason: str
     """One sentence: why this verdict."""
+    convicted_by: list[Checker] = []
+    """Who found something that must not be; empty unless the verdict is fail."""
     topology: str
     experiment: str
     claim: str

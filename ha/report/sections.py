@@ -25,6 +25,7 @@ def header(result: Result) -> Markup:
         el("h1", result.experiment, " ", el("small", f"on {result.topology}")),
         el("p", result.claim.strip(), class_="claim"),
         el("p", result.reason, class_="lead"),
+        el("p", "Convicted by ", el("b", ", ".join(result.convicted_by)), ".") if result.convicted_by else None,
         tiles(result),
     )
 

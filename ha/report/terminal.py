@@ -52,6 +52,8 @@ def _verdict(result: Result) -> Text:
     text.append(f"  {result.experiment} on {result.topology}\n", style="bold")
     text.append(f"{result.claim.strip()}\n", style="italic")
     text.append(result.reason)
+    if result.convicted_by:
+        text.append(f"\nconvicted by {', '.join(result.convicted_by)}", style="red")
     return text
 
 

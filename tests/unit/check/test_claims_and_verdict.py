@@ -7,7 +7,7 @@ import pytest
 from ha.check.claims import evaluate
 from ha.check.durability import lost_writes
 from ha.check.linearizability import Linearizability
-from ha.check.verdict import judge
+from ha.check.verdict import convicted_by, judge
 from ha.history.result import PHASES, Claim, FaultRecord, Recovery, Unavailability, Window
 from ha.spec import Bound, Expect, OperationBounds, Phase
 from tests.unit.check.ops import create, op, read
@@ -48,8 +48,18 @@ def test_claim_says_what_was_expected_and_measured():
         recovery={"raft_election": Bound(at_least_s=0.5, at_most_s=3)},
     )
     assert evaluate(expect, DOWN, [recovery(raft_election=1.0)]) == [
-        Claim(expectation="unavailability of write, total: at most 2 s", measured="2.500 s", held=False),
-        Claim(expectation="recovery, raft election: at least 0.5 s and at most 3 s", measured="1.000 s", held=True),
+        Claim(
+            checker="availability",
+            expectation="unavailability of write, total: at most 2 s",
+            measured="2.500 s",
+            held=False,
+        ),
+        Claim(
+            checker="recovery",
+            expectation="recovery, raft election: at least 0.5 s and at most 3 s",
+            measured="1.000 s",
+            held=True,
+        ),
     ]
 
 
@@ -104,7 +114,7 @@ def verdict(**changes):
         "linearizability": Linearizability(True),
         "lost": [],
         "unverified": [],
-        "claims": [Claim(expectation="e", measured="m", held=True)],
+        "claims": [Claim(checker="availability", expectation="e", measured="m", held=True)],
         "faults": [FAULT],
         "faults_planned": 1,
     }
@@ -112,7 +122,7 @@ def verdict(**changes):
 
 
 def test_run_that_kept_everything_passes():
-    assert verdict() == ("pass", "The history is linearizable, nothing acknowledged was lost and 1 bound held.")
+    assert verdict() == ("pass", "The history is linearizable, nothing acknowledged was lost and 1 claim held.")
 
 
 UNATTESTED = FaultRecord(index=0, fault="kill", target="x", nodes=["n"], injected_s=5, attested=False, error="alive")
@@ -124,8 +134,16 @@ UNATTESTED = FaultRecord(index=0, fault="kill", target="x", nodes=["n"], injecte
         ({"linearizability": Linearizability(False, ["stale read"])}, "fail", "not linearizable: stale read"),
         ({"linearizability": Linearizability(None, ["undecided"])}, "fail", "could not be established"),
         ({"lost": lost_writes(HISTORY, [read("a", None, 0, 8, 9)])}, "fail", "1 acknowledged write lost"),
-        ({"claims": [Claim(expectation="e", measured="m", held=False)]}, "fail", "Bound broken: e, measured m"),
-        ({"claims": [Claim(expectation="e", measured="m", held=None)]}, "inconclusive", "Could not be measured: e"),
+        (
+            {"claims": [Claim(checker="availability", expectation="e", measured="m", held=False)]},
+            "fail",
+            "Bound broken: e, measured m",
+        ),
+        (
+            {"claims": [Claim(checker="availability", expectation="e", measured="m", held=None)]},
+            "inconclusive",
+            "Could not be measured: e",
+        ),
         ({"faults": [UNATTESTED]}, "inconclusive", "not attested: alive"),
         ({"faults": []}, "inconclusive", "Only 0 of 1 fault"),
         ({"faults_planned": 2}, "inconclusive", "Only 1 of 2 faults"),
@@ -140,6 +158,21 @@ def test_verdict_has_its_reason(changes, expected, reason):
     found, sentence = verdict(**changes)
     assert found == expected
     assert reason in sentence
+
+
+def test_everybody_who_convicts_is_named_once_and_in_order():
+    """What was answered before what was bounded; a search that gave up convicts as well."""
+    broken = [Claim(checker=c, expectation="e", measured="m", held=False) for c in ("recovery", "leaders", "leaders")]
+    unknown = Claim(checker="pods", expectation="e", measured="m", held=None)
+    lost = lost_writes(HISTORY, [read("a", None, 0, 8, 9)])
+    found = convicted_by(Linearizability(None, ["undecided"]), lost, [*broken, unknown])
+    assert found == ["linearizability", "durability", "leaders", "recovery"]
+    assert convicted_by(Linearizability(True), [], [unknown]) == []
+
+
+def test_what_is_no_bound_is_not_called_one():
+    claim = Claim(checker="leaders", expectation="one leader", measured="two", held=False)
+    assert verdict(claims=[claim]) == ("fail", "Does not hold: one leader, measured two.")
 
 
 def test_conviction_outweighs_doubt():

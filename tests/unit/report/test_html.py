@@ -122,7 +122,7 @@ def test_text_from_the_run_cannot_become_markup(run: Run) -> None:
         reason=ATTACK,
         run_dir=ATTACK,
         repeat=ATTACK,
-        claims=[Claim(expectation=ATTACK, measured=ATTACK, held=None)],
+        claims=[Claim(checker="ready", expectation=ATTACK, measured=ATTACK, held=None)],
         faults=[
             msgspec.structs.replace(run.result.faults[0], target=ATTACK, nodes=[ATTACK], evidence={ATTACK: ATTACK})
         ],
@@ -156,9 +156,17 @@ def test_what_convicts_a_run_is_shown(run: Run) -> None:
     checks = msgspec.structs.replace(
         run.result.checks, linearizable=False, lost_writes=3, explanation=["read 17 saw the past"]
     )
-    failed = msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, verdict="fail", checks=checks))
-    words = Page(html.render(failed)).words
-    for expected in ["✗ Failed", "not linearizable", "3 lost", "read 17 saw the past"]:
+    by = ["linearizability", "durability"]
+    result = msgspec.structs.replace(run.result, verdict="fail", checks=checks, convicted_by=by)
+    words = Page(html.render(msgspec.structs.replace(run, result=result))).words
+    shown = [
+        "✗ Failed",
+        "not linearizable",
+        "3 lost",
+        "read 17 saw the past",
+        "Convicted by linearizability, durability",
+    ]
+    for expected in shown:
         assert expected in words
 
 

@@ -21,14 +21,20 @@ def test_each_claim_check_and_fault_is_a_test_case() -> None:
 
 
 def test_totals_count_failures_and_errors() -> None:
-    claims = [Claim(expectation="a", measured="9 s", held=False), Claim(expectation="b", measured="-", held=None)]
+    claims = [
+        Claim(checker="ready", expectation="a", measured="9 s", held=False),
+        Claim(checker="ready", expectation="b", measured="-", held=None),
+    ]
     result = msgspec.structs.replace(RUN.result, claims=claims)
     root = ET.fromstring(junit.render(Run(result=result, operations=[], events=[])))
     assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("5", "1", "1")
 
 
 def test_claim_that_did_not_hold_is_a_failure_and_one_not_measured_an_error() -> None:
-    claims = [Claim(expectation="a", measured="9 s", held=False), Claim(expectation="b", measured="-", held=None)]
+    claims = [
+        Claim(checker="ready", expectation="a", measured="9 s", held=False),
+        Claim(checker="ready", expectation="b", measured="-", held=None),
+    ]
     found = cases(msgspec.structs.replace(RUN.result, claims=claims))
     assert [child.tag for child in found["a"]] == ["failure"]
     assert found["a"][0].get("message") == "measured 9 s"
@@ -51,5 +57,5 @@ def test_fault_that_is_not_attested_is_an_error() -> None:
 
 
 def test_text_that_xml_cannot_hold_is_replaced() -> None:
-    claims = [Claim(expectation="a\x00<b>&", measured="\x1b[31m", held=False)]
+    claims = [Claim(checker="ready", expectation="a\x00<b>&", measured="\x1b[31m", held=False)]
     assert "a\ufffd<b>&" in cases(msgspec.structs.replace(RUN.result, claims=claims))

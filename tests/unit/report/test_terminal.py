@@ -63,7 +63,7 @@ def test_figures_are_whole_at_eighty_columns() -> None:
 
 
 def test_brackets_in_a_claim_are_printed_as_they_are() -> None:
-    claims = [Claim(expectation="[bold]x[/bold]", measured="[/]", held=False)]
+    claims = [Claim(checker="ready", expectation="[bold]x[/bold]", measured="[/]", held=False)]
     text = printed(msgspec.structs.replace(RESULT, claims=claims, claim="[red]really[/red]"))
     assert "✗   [bold]x[/bold]" in text
     assert "[red]really[/red]" in text
@@ -75,6 +75,12 @@ def test_many_faults_are_shown_by_the_worst_of_each_phase() -> None:
     text = printed(msgspec.structs.replace(RESULT, recoveries=[*many[:8], never]))
     assert "worst of all" in text
     assert "not before the end" in text
+
+
+def test_who_convicts_a_run_is_named() -> None:
+    failed = msgspec.structs.replace(RESULT, verdict="fail", convicted_by=["leaders", "store-model"])
+    assert "convicted by leaders, store-model" in printed(failed)
+    assert "convicted" not in printed(RESULT)
 
 
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
