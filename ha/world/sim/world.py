@@ -227,7 +227,7 @@ class SimWorld:
         code = 0
         try:
             with process.scope:
-                await serve(process.host, config)
+                await serve(process.host, config, task_status=trio.TASK_STATUS_IGNORED)
         except Exception as error:  # noqa: BLE001  (a crash of the program is its exit code)
             process.host.log("crashed", error=repr(error))
             code = 1

@@ -95,7 +95,7 @@ async def test_a_killed_backend_gives_itself_away_by_the_connections_it_had(auto
 
 async def test_a_paused_backend_is_ejected_within_the_interval_and_two_timeouts(autojump_clock: MockClock) -> None:
     async with cluster("a", "b", check_interval_s=0.4, check_timeout_s=0.2) as c:
-        await c.world.signal("a", "main", "pause")
+        await c.world.signal("a", "pause", process="main")
         assert await wait_state(c, "a", "down") < 0.4 + 2 * 0.2 + 0.1
 
 
@@ -104,7 +104,7 @@ async def test_ejection_closes_the_connections_to_the_ejected_backend_only(autoj
     async with cluster("a", "b") as c, trio.open_nursery() as nursery:
         names = [await nursery.start(watch, c, ended) for _ in range(4)]
         assert sorted(names) == ["a", "a", "b", "b"]
-        await c.world.signal("a", "main", "pause")
+        await c.world.signal("a", "pause", process="main")
         await wait_state(c, "a", "down")
         await trio.sleep(0.1)
         assert [name for name, _ in ended] == ["a", "a"]
@@ -119,7 +119,7 @@ async def test_a_connection_that_was_being_made_to_an_ejected_backend_goes_to_an
     autojump_clock: MockClock,
 ) -> None:
     async with cluster("a", "b", connect_timeout_s=60) as c:
-        await c.world.signal("a", "main", "pause")
+        await c.world.power_off("a")
         start = trio.current_time()
         assert [await c.get() for _ in range(2)] == ["b", "b"]
         assert trio.current_time() - start < 2
@@ -146,10 +146,10 @@ async def test_rise_demands_so_many_good_checks(autojump_clock: MockClock) -> No
 
 async def test_one_failed_check_does_not_eject(autojump_clock: MockClock) -> None:
     async with cluster("a", "b", fall=2) as c:
-        await c.world.signal("a", "main", "pause")
+        await c.world.signal("a", "pause", process="main")
         while (await c.statistics()).backends["a"].checks_failed == 0:
             await trio.sleep(0.01)
-        await c.world.signal("a", "main", "resume")
+        await c.world.signal("a", "resume", process="main")
         await trio.sleep(2)
         assert (await c.statistics()).transitions[-1].after == "up"
         assert await c.states() == {"a": "up", "b": "up"}
@@ -298,7 +298,7 @@ async def test_the_balancer_is_cancelled_promptly_under_a_stalled_client(autojum
     async with cluster("a", serve_backend=serve_flood, check_timeout_s=1000) as c, await c.dial():
         await trio.sleep(10)
         start = trio.current_time()
-        await c.world.signal("lb", "main", "terminate")
+        await c.world.signal("lb", "terminate", process="main")
         assert trio.current_time() - start < 0.1
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -25,7 +25,10 @@ from ha.etcd import member
 from ha.etcd.machine import EtcdMachine
 from ha.etcd.service import EtcdService
 from ha.raft import Status
-from ha.world import Address
+from ha.world import Address, Processes
+from ha.world.real.disk import RealDisk
+from ha.world.real.host import Log, RealHost
+from ha.world.real.net import LoopbackNetwork, Subnet
 from tests.fakes.world import FakeWorld
 
 NAMES = ("a", "b", "c")
@@ -107,6 +110,32 @@ async def start_cluster(world: FakeWorld, names: Sequence[str] = NAMES, **settin
     for config in cluster.values():
         await start_member(world, config)
     return [Address.parse(config.client_urls[config.name]) for config in cluster.values()]
+
+
+@asynccontextmanager
+async def our_member(directory: Path, **settings: Any) -> AsyncIterator[Address]:
+    """One member of ours on loopback, in this process and in real time: beside a real etcd. Its client address."""
+    subnet = Subnet.claim()
+    ip = subnet.node(0)
+    try:
+        host = RealHost(
+            node="a",
+            process="etcd",
+            address=ip,
+            net=LoopbackNetwork(ip),
+            disk=RealDisk(directory / "ours"),
+            processes=cast("Processes", None),  # a member starts none
+            random=Random(1),
+            log=Log(2),
+        )
+        address = Address(ip, 2379)
+        config = member.Config(name="a", members={"a": f"{ip}:2380"}, client_urls={"a": str(address)}, **settings)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(member.serve, host, config)
+            yield address
+            nursery.cancel_scope.cancel()
+    finally:
+        subnet.release()
 
 
 # The real thing

@@ -18,13 +18,12 @@ import trio
 from ha.etcd.api import Compare, DeleteRangeRequest, PutRequest, PutResult, RangeRequest, TxnRequest, TxnResult
 from ha.etcd.client import CompactedError, EtcdClient, EtcdError, EtcdUnavailableError, FutureRevisionError
 from ha.world import Address
-from tests.fakes.world import FakeWorld
 from tests.unit.etcd.support import (
     NAMES,
     Sockets,
     free_ports,
+    our_member,
     real_etcd,
-    start_cluster,
     start_real_etcd,
     until_healthy,
 )
@@ -35,12 +34,11 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     """A client of a new store with one member."""
     async with AsyncExitStack() as stack:
         if request.param == "real":
-            net, address = Sockets(), await stack.enter_async_context(real_etcd(tmp_path))
+            address = await stack.enter_async_context(real_etcd(tmp_path))
         else:
-            world = await stack.enter_async_context(FakeWorld(seed=1))
-            (address,) = await start_cluster(world, ["a"], heartbeat_s=0.02, election_s=0.2, progress_s=0.2)
-            net = world.host("client").net
-        client = EtcdClient(net, [address], timeout_s=5)
+            fast = our_member(tmp_path, heartbeat_s=0.02, election_s=0.2, progress_s=0.2)
+            address = await stack.enter_async_context(fast)
+        client = EtcdClient(Sockets(), [address], timeout_s=5)
         client.address = address  # type: ignore[attr-defined]
         yield client
         await client.aclose()

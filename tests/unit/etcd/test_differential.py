@@ -17,8 +17,7 @@ import pytest
 import trio
 
 from ha import http
-from tests.fakes.world import FakeWorld
-from tests.unit.etcd.support import Asking, Sockets, b64, real_etcd, start_cluster
+from tests.unit.etcd.support import Asking, Sockets, b64, our_member, real_etcd
 
 RANGE, PUT, DELETE, TXN, COMPACT = (f"/v3/kv/{name}" for name in ("range", "put", "deleterange", "txn", "compaction"))
 GRANT, REVOKE, ALIVE, TTL, LEASES = (
@@ -279,9 +278,9 @@ async def both(tmp_path: Path) -> AsyncIterator[tuple[Asking, Asking]]:
     """Ours and the real one, both new."""
     async with AsyncExitStack() as stack:
         theirs = await stack.enter_async_context(real_etcd(tmp_path))
-        world = await stack.enter_async_context(FakeWorld(seed=1))
-        (ours,) = await start_cluster(world, ["a"], heartbeat_s=0.02, election_s=0.2, progress_s=0.2)
-        clients = http.Client(world.host("client").net, ours), http.Client(Sockets(), theirs)
+        fast = our_member(tmp_path, heartbeat_s=0.02, election_s=0.2, progress_s=0.2)
+        ours = await stack.enter_async_context(fast)
+        clients = http.Client(Sockets(), ours), http.Client(Sockets(), theirs)
         yield Asking(clients[0]), Asking(clients[1])
         for client in clients:
             await client.aclose()

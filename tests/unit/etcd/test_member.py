@@ -151,11 +151,11 @@ async def test_a_paused_leader_that_wakes_up_expires_nothing_that_was_renewed(au
         client = client_of(world, *rest)
         lease = (await client.lease_grant(10)).id
         await client.put(b"k", b"v", lease=lease)
-        await world.signal(leader, "etcd", "pause")
+        await world.signal(leader, "pause", process="etcd")
         for _ in range(4):
             await trio.sleep(5)
             assert await client.lease_keepalive(lease) == 10
-        await world.signal(leader, "etcd", "resume")
+        await world.signal(leader, "resume", process="etcd")
         await trio.sleep(5)
         assert (await client.range(b"k")).count == 1
         assert await client.lease_keepalive(lease) == 10
@@ -253,7 +253,7 @@ async def test_writes_go_on_when_the_member_that_a_client_uses_is_paused(autojum
         client = client_of(world, addresses[NAMES.index(leader)], *others(leader, addresses))
         nursery.start_soon(client.run)
         await client.put(b"k", b"0")
-        await world.signal(leader, "etcd", "pause")
+        await world.signal(leader, "pause", process="etcd")
         started_s = trio.current_time()
         with pytest.raises(EtcdError) as caught:
             await client.put(b"k", b"1")

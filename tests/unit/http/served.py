@@ -9,7 +9,7 @@ import trio
 
 from ha import http
 from ha.world import Address
-from tests.fakes.network import FakeStream
+from ha.world.sim.network import SimStream
 from tests.fakes.world import FakeHost, FakeWorld
 
 PORT = 80
@@ -24,7 +24,7 @@ class Served:
         self.host = world.host("client")
         self.address = Address(world.address("server"), PORT)
 
-    async def dial(self) -> FakeStream:
+    async def dial(self) -> SimStream:
         return await self.host.net.dial(self.address)
 
     def client(self, *, max_idle: int = 8) -> http.Client:

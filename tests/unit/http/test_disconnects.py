@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from ha import http
 from ha.http.server import noting_block
-from tests.fakes.network import FakeStream
+from ha.world.sim.network import SimStream
 from tests.unit.http.served import Served, answer, ask, echo, hear, is_closed, served
 
 GET = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -41,15 +41,15 @@ class Endless:
         return await echo(request)
 
 
-async def close(s: Served, stream: FakeStream) -> None:
+async def close(s: Served, stream: SimStream) -> None:
     await stream.aclose()
 
 
-async def reset(s: Served, stream: FakeStream) -> None:
+async def reset(s: Served, stream: SimStream) -> None:
     s.world.wire.reset(stream)
 
 
-async def send_eof(s: Served, stream: FakeStream) -> None:
+async def send_eof(s: Served, stream: SimStream) -> None:
     await stream.send_eof()
 
 
@@ -57,7 +57,7 @@ async def send_eof(s: Served, stream: FakeStream) -> None:
 @pytest.mark.parametrize("path", ["/stream", "/block"])
 @pytest.mark.parametrize("before", [b"", GET % 1, b"GET /block HTTP/1.1\r\n"])
 async def test_what_runs_for_a_client_is_cancelled_as_soon_as_the_client_is_gone(
-    path: str, leave: Callable[[Served, FakeStream], Awaitable[None]], before: bytes, autojump_clock: MockClock
+    path: str, leave: Callable[[Served, SimStream], Awaitable[None]], before: bytes, autojump_clock: MockClock
 ) -> None:
     endless = Endless()
     async with served(endless.handle) as s:
@@ -171,7 +171,7 @@ async def test_the_server_is_cancelled_at_once_under_a_stalled_reader(path: byte
         await stream.send_all(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
         await trio.sleep(1)
         start = trio.current_time()
-        await s.world.signal("server", "main", "terminate")
+        await s.world.signal("server", "terminate", process="main")
         assert trio.current_time() == start
 
 
@@ -180,7 +180,7 @@ async def test_cancelling_the_server_ends_handlers_and_closes_every_connection(a
     async with served(endless.handle) as s, await s.dial() as busy, await s.dial() as idle:
         await busy.send_all(b"GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
         await endless.started.wait()
-        await s.world.signal("server", "main", "terminate")
+        await s.world.signal("server", "terminate", process="main")
         assert endless.cancelled_at is not None
         assert await is_closed(busy)
         assert await is_closed(idle)

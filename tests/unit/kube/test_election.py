@@ -102,7 +102,7 @@ async def test_partitioned_leader_stops_before_another_starts(
 
 
 async def test_wall_clocks_that_differ_do_no_harm(autojump_clock: MockClock, start: Start, world: FakeWorld) -> None:
-    world.clock_skew_s["b"] = 100_000
+    world.skew("b", 100_000)
     a, b = await start("a"), await start("b")
     await trio.sleep(100)
     assert b.led_from is None

@@ -59,14 +59,10 @@ async def test_container_that_does_not_end_is_killed_after_its_grace(
     async def signal(name: str, signal: str) -> None:
         await trio.lowlevel.checkpoint()
         signals.append((trio.current_time() - began, signal))
-        task = cluster.world._tasks["n1", name]
         if signal == "kill":
-            cluster.world._tasks.pop(("n1", name))
-            cluster.world._detach(task, power_lost=False)
-            task.signal = 9
-            cluster.world._report(task, 0)
+            cluster.world.end(cluster.world._processes["n1", name], code=None, power_lost=False)
 
-    kubelet_host = cluster.world._tasks["n1", "kubelet"].host
+    kubelet_host = cluster.world._processes["n1", "kubelet"].host
     kubelet_host.processes.signal = signal
     began = trio.current_time()
     await cluster.delete("web", grace_s=7)

@@ -253,12 +253,12 @@ async def test_a_paused_leader_loses_leadership_and_follows_when_it_resumes(auto
         cluster = Cluster(world, "abc")
         await cluster.start()
         old = await cluster.leader()
-        await world.signal(old, "main", "pause")
+        await world.signal(old, "pause", process="main")
         await trio.sleep(20)
         new = await cluster.leader()
         assert new != old
         await cluster.replicas[new].propose(b"x")
-        await world.signal(old, "main", "resume")
+        await world.signal(old, "resume", process="main")
         await trio.sleep(5)
         assert cluster.leaders() == [new]
         assert cluster.machines[old].commands == [b"x"]
