@@ -22,7 +22,7 @@ import trio.testing
 
 from ha.world import Address, ClockOffset, Cut, Delay, ProcessExit
 from ha.world.sim import SimWorld, simulate
-from ha.world.sim.disk import SimDisk
+from ha.world.sim.disk import ProcessDisk
 from ha.world.sim.host import SimHost
 from ha.world.sim.scheduling import PROCESS
 
@@ -34,6 +34,16 @@ FakeHost = SimHost
 def run_virtual(main: Callable[[], Awaitable[None]], *, seed: int = 0) -> None:
     """Run in virtual time; the same seed runs the same schedule."""
     simulate(main, seed=seed)
+
+
+class _RemountedDisk(ProcessDisk):
+    @property
+    def _generation(self) -> int:
+        return self.device._generation
+
+    @_generation.setter
+    def _generation(self, _: int) -> None:
+        pass
 
 
 class FakeWorld(SimWorld):
@@ -55,8 +65,9 @@ class FakeWorld(SimWorld):
         """A host for something that the test runs itself."""
         return self.new_host(node, process)
 
-    def disk(self, node: str, process: str = "main") -> SimDisk:
-        return super().disk(node, process)
+    def disk(self, node: str, process: str = "main") -> ProcessDisk:
+        """A disk for something that the test runs itself; it stays usable when the node fails."""
+        return _RemountedDisk(self.device(node, process), 0)
 
     def resolve(self, program: str) -> Callable[..., Awaitable[None]]:
         return self.programs.get(program) or super().resolve(program)

@@ -16,7 +16,7 @@ from ha.world import BitFlip, DiskError, DiskFull, SlowDisk
 from ha.world.sim.clock import clock, sleep_until
 from ha.world.sim.trace import Trace
 
-__all__ = ["Flipped", "SimDisk", "SimFile"]
+__all__ = ["Flipped", "ProcessDisk", "SimDisk", "SimFile"]
 
 _Operation: TypeAlias = bytes | int
 """bytes: append them · int: cut to this size."""
@@ -82,7 +82,7 @@ class Flipped:
 
 
 class SimDisk:
-    """The disk of one process of one node. Implements `ha.world.Disk`; it outlives the process."""
+    """The disk of one process of one node; it outlives the process, which has it by a `ProcessDisk`."""
 
     def __init__(self, random: Random, trace: Trace, number: int, *, sync_s: tuple[float, float]) -> None:
         self.random, self.sync_s = random, sync_s
@@ -95,33 +95,16 @@ class SimDisk:
         """Syncs and replacements that failed."""
         self.slowed = 0
         """Syncs and replacements that took longer."""
-        self._files: dict[str, _Content] = {}
+        self.files: dict[str, _Content] = {}
         self._generation = 0
 
-    def open(self, path: str) -> SimFile:
-        """See `ha.world.Disk`."""
-        return SimFile(self, self._files.setdefault(path, _Content()), self._generation)
+    def mount(self) -> ProcessDisk:
+        """Give it to a process, until the next `detach`."""
+        return ProcessDisk(self, self._generation)
 
-    def read(self, path: str) -> bytes:
-        """See `ha.world.Disk`."""
-        if path not in self._files:
-            raise FileNotFoundError(errno.ENOENT, "no such file", path)
-        return bytes(self._files[path].current)
-
-    async def replace(self, path: str, data: bytes) -> None:
-        """See `ha.world.Disk`."""
-        data = bytes(data)
-        await self.wait_sync(self._generation, data)
-        self._files[path] = _Content(data)
-
-    def remove(self, path: str) -> None:
-        """See `ha.world.Disk`."""
-        self._files.pop(path, None)
-
-    def list(self, directory: str = "") -> list[str]:
-        """See `ha.world.Disk`."""
-        prefix = f"{directory}/" if directory else ""
-        return sorted({path[len(prefix) :].split("/")[0] for path in self._files if path.startswith(prefix)})
+    def content(self, path: str) -> _Content:
+        """A file, created empty when missing."""
+        return self.files.setdefault(path, _Content())
 
     async def wait_sync(self, generation: int, growth: bytes) -> None:
         """Take the time of one sync of so much new data. Raises OSError if the disk fails or the process is gone."""
@@ -145,7 +128,7 @@ class SimDisk:
     def detach(self, *, power_lost: bool) -> None:
         """The process that used the disk is gone: nothing that it still does has an effect."""
         self._generation += 1
-        for content in self._files.values():
+        for content in self.files.values():
             if power_lost:
                 content.lose_power(self.random)
 
@@ -155,17 +138,54 @@ class SimDisk:
 
     def holds(self, path: str, content: _Content) -> bool:
         """Whether a file is still the same inode."""
-        return self._files.get(path) is content
+        return self.files.get(path) is content
 
     def flip(self, _what: BitFlip) -> Flipped | None:
         """Flip one durable bit; None when there is none."""
-        candidates = [(path, content) for path, content in sorted(self._files.items()) if content.durable]
+        candidates = [(path, content) for path, content in sorted(self.files.items()) if content.durable]
         if not candidates:
             return None
         path, content = self.random.choice(candidates)
         flipped = Flipped(path, content, self.random.randrange(len(content.durable)), self.random.randrange(8))
         flipped.flip()
         return flipped
+
+
+class ProcessDisk:
+    """Implements `ha.world.Disk`. Once the process is gone nothing that it still does has an effect."""
+
+    def __init__(self, device: SimDisk, generation: int) -> None:
+        self.device, self._generation = device, generation
+
+    def open(self, path: str) -> SimFile:
+        """See `ha.world.Disk`."""
+        content = self.device.content(path) if self._is_current() else _Content()
+        return SimFile(self.device, content, self._generation)
+
+    def read(self, path: str) -> bytes:
+        """See `ha.world.Disk`."""
+        if path not in self.device.files:
+            raise FileNotFoundError(errno.ENOENT, "no such file", path)
+        return bytes(self.device.files[path].current)
+
+    async def replace(self, path: str, data: bytes) -> None:
+        """See `ha.world.Disk`."""
+        data = bytes(data)
+        await self.device.wait_sync(self._generation, data)
+        self.device.files[path] = _Content(data)
+
+    def remove(self, path: str) -> None:
+        """See `ha.world.Disk`."""
+        if self._is_current():
+            self.device.files.pop(path, None)
+
+    def list(self, directory: str = "") -> list[str]:
+        """See `ha.world.Disk`."""
+        prefix = f"{directory}/" if directory else ""
+        return sorted({path[len(prefix) :].split("/")[0] for path in self.device.files if path.startswith(prefix)})
+
+    def _is_current(self) -> bool:
+        return self.device.is_current(self._generation)
 
 
 class SimFile:

@@ -67,7 +67,7 @@ class SimHost:
         self.is_attached = True
         self.random = random
         self.net = SimNetwork(world.wire, self.address, lambda: self.is_attached)
-        self.disk = disk
+        self.disk = disk.mount()
         self.processes = SimProcesses(world, self)
 
     def wall_clock(self) -> float:
@@ -82,7 +82,7 @@ class SimHost:
     def detach(self, *, power_lost: bool) -> None:
         """The process is gone: first its network and its disk, so that its cleaning up has no outward effect."""
         self.is_attached = False
-        self.disk.detach(power_lost=power_lost)
+        self.disk.device.detach(power_lost=power_lost)
         self.net.detach(reset=not power_lost)
 
 

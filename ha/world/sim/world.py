@@ -123,7 +123,7 @@ class SimWorld:
         """The IP address of a node, given when it is first named."""
         return self._addresses.setdefault(node, f"10.0.{len(self._addresses) // 250}.{len(self._addresses) % 250 + 1}")
 
-    def disk(self, node: str, process: str) -> SimDisk:
+    def device(self, node: str, process: str) -> SimDisk:
         """The disk of one process of a node; it outlives the process."""
         if (node, process) not in self._disks:
             random = self.random(f"disk/{node}/{process}")
@@ -143,7 +143,7 @@ class SimWorld:
         incarnation = self._incarnations.get((node, process), 0)
         self._incarnations[node, process] = incarnation + 1
         random = self.random(f"{node}/{process}/{incarnation}")
-        return SimHost(self, node, process, disk=self.disk(node, process), clock=self.clock(node), random=random)
+        return SimHost(self, node, process, disk=self.device(node, process), clock=self.clock(node), random=random)
 
     @asynccontextmanager
     async def client(self, name: str) -> AsyncIterator[Host]:

@@ -48,10 +48,10 @@ async def test_power_loss_keeps_all_that_was_synced_and_whole_batches_only(autoj
         await journal.sync()
         for index in range(3, 8):
             journal.append(b"x" * 50, index, 1)
-        disk.fail_with = OSError(5, "the power went off during the sync")
+        disk.device.fail_with = OSError(5, "the power went off during the sync")
         with pytest.raises(OSError, match="power"):
             await journal.sync()
-        disk.fail_with = None
+        disk.device.fail_with = None
         await world.power_off("a")
         assert (await Journal.open(disk, "journal")).last_index in (2, 7)
 

@@ -53,11 +53,11 @@ async def test_concurrent_proposals_share_syncs(autojump_clock) -> None:
         leader = await cluster.leader()
         await cluster.replicas[leader].propose(b"warm")
         disk = world.disk(leader)
-        before = disk.syncs
+        before = disk.device.syncs
         async with trio.open_nursery() as nursery:
             for number in range(100):
                 nursery.start_soon(cluster.replicas[leader].propose, b"%d" % number)
-        assert disk.syncs - before <= 3
+        assert disk.device.syncs - before <= 3
 
 
 async def test_the_cluster_goes_on_when_the_leader_is_killed_and_it_rejoins(autojump_clock) -> None:
@@ -271,7 +271,7 @@ async def test_a_failing_disk_stops_the_member(autojump_clock) -> None:
         await cluster.replicas["a"].propose(b"x")
         host = world.host("b")
         disk = world.disk("b")
-        disk.fail_with = OSError(28, "No space left on device")
+        disk.device.fail_with = OSError(28, "No space left on device")
         replica = Replica(
             host,
             name="b",

@@ -82,7 +82,7 @@ async def test_01_an_entry_is_durable_before_it_is_acknowledged(autojump_clock) 
         leader = await cluster.leader()
         await cluster.replicas[leader].propose(b"before")
         for name in cluster.followers():
-            world.disk(name).sync_s = (50, 50)
+            world.disk(name).device.sync_s = (50, 50)
         with trio.move_on_after(0.5) as limit:
             await cluster.replicas[leader].propose(b"x")
         assert limit.cancelled_caught
@@ -248,7 +248,7 @@ async def test_05_snapshot_and_log_cannot_disagree_ours(autojump_clock, at_s: fl
     """Power is lost at any moment around a compaction."""
     async with FakeWorld() as world:
         disk = world.disk("a")
-        disk.sync_s = (0.005, 0.005)
+        disk.device.sync_s = (0.005, 0.005)
         journal = await Journal.open(disk, "journal")
         for index in range(2, 50):
             journal.append(b"%d" % index, index, 1)
@@ -359,11 +359,11 @@ async def test_08_the_log_is_compacted_atomically_ours(autojump_clock) -> None:
         for index in range(2, 101):
             journal.append(b"x", index, 1)
         await journal.sync()
-        disk.sync_s = (1, 1)
+        disk.device.sync_s = (1, 1)
         journal.compact(Snapshot(50, 1, b""), 50)
         with trio.move_on_after(0.5):
             await journal.sync()
-        disk.detach(power_lost=False)
+        disk.device.detach(power_lost=False)
         assert (await Journal.open(disk, "journal")).last_index == 100
 
 
@@ -695,7 +695,7 @@ async def test_18_a_full_disk_is_an_error_and_no_signal_ours(autojump_clock) -> 
         disk = world.disk("a")
         journal = await Journal.open(disk, "journal")
         journal.append(b"x", 2, 1)
-        disk.fail_with = OSError(28, "No space left on device")
+        disk.device.fail_with = OSError(28, "No space left on device")
         with pytest.raises(OSError, match="No space"):
             await journal.sync()
 

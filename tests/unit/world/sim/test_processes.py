@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from ha.world import Address
+from ha.world import Address, NotAttestedError
 from tests.fakes.world import FakeHost, FakeWorld, peer_address
 
 
@@ -145,3 +145,89 @@ async def test_programs_start_list_exit_and_are_signalled(autojump_clock) -> Non
             await processes.start("two", "idle", b"{}")
         await processes.signal("two", "kill")
         assert (await exits.receive())[1].signal == 9
+
+
+async def test_a_paused_process_runs_nothing_and_finds_time_gone_when_it_resumes(autojump_clock) -> None:
+    ticks: list[float] = []
+
+    async def tick(host: FakeHost, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        while True:
+            await trio.sleep(1)
+            ticks.append(trio.current_time())
+
+    async with FakeWorld() as world:
+        await world.start("a", tick)
+        await world.start("b", tick)
+        await trio.sleep(2.5)
+        evidence = await world.signal("a", "pause")
+        assert evidence["signal"] == "SIGSTOP"
+        ticks.clear()
+        await trio.sleep(10)
+        assert len(ticks) == 10, "the other one goes on"
+        await world.signal("a", "resume")
+        await trio.sleep(1.1)
+        assert ticks.count(12.5) == 1, "the timer that expired meanwhile fires on resuming"
+
+
+async def test_the_kernel_of_a_paused_process_accepts_and_receives(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        await world.start("a", serve_echo)
+        await world.signal("a", "pause")
+        stream = await dial(world, world.host("b"), "a")
+        await stream.send_all(b"x")
+        with trio.move_on_after(10) as scope:
+            await stream.receive_some()
+        assert scope.cancelled_caught
+        await world.signal("a", "resume")
+        assert await stream.receive_some() == b"x"
+
+
+async def test_a_paused_process_can_be_killed_and_terminated_once_it_resumes(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        await world.start("a", serve_echo)
+        await world.signal("a", "pause")
+        assert (await world.signal("a", "kill"))["exited"]
+        await world.start("a", serve_echo)
+        await world.signal("a", "pause")
+        with pytest.raises(NotAttestedError):
+            await world.signal("a", "terminate")
+        await world.signal("a", "resume")
+        with trio.fail_after(1):
+            while world.running("a"):
+                await trio.sleep(0.01)
+
+
+async def test_what_a_killed_process_still_does_reaches_nobody(autojump_clock) -> None:
+    done: list[str] = []
+
+    async def spiteful(host: FakeHost, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+        listener = await host.net.listen(7)
+        task_status.started()
+        stream = await listener.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                with pytest.raises(trio.ClosedResourceError):
+                    await stream.send_all(b"from the grave")
+                with pytest.raises(OSError, match="gone"):
+                    await host.disk.replace("f", b"x")
+                with pytest.raises(OSError, match="gone"):
+                    await host.net.dial(Address(host.address, 7))
+                with pytest.raises(LookupError):
+                    await host.processes.start("other", "ha.node.pause:serve", b"{}")
+                host.log("still here")
+                done.append("cleaned up")
+
+    async with FakeWorld() as world:
+        await world.start("a", spiteful)
+        stream = await dial(world, world.host("b"), "a")
+        await trio.sleep(1)
+        await world.kill("a")
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        await trio.sleep(1)
+        assert done == ["cleaned up"]
+        assert not world.logs
+        assert world.running("a") == []
