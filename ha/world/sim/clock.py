@@ -19,10 +19,16 @@ from math import inf
 import trio
 import trio.testing
 
-__all__ = ["SimClock", "clock", "sleep_until"]
+__all__ = ["SimClock", "StuckError", "clock", "sleep_until"]
 
 _COLLECT_EVERY = 100_000
 """Events."""
+_STUCK_AFTER = 5_000_000
+"""How often the time may be asked for without its going on: trio's loop alone asks once a pass."""
+
+
+class StuckError(BaseException):
+    """Virtual time stands still: some task never waits. Not an Exception, so that no component takes it for its own."""
 
 
 class _MayBeSubclassed:
@@ -40,10 +46,14 @@ class SimClock(_MayBeSubclassed, trio.testing.MockClock):  # type: ignore[misc] 
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._processed = 0
+        self._asked = 0
         super().__init__(autojump_threshold=0)
 
     def current_time(self) -> float:
-        """Seconds since the simulation began."""
+        """Seconds since the simulation began. Raises StuckError."""
+        self._asked += 1
+        if self._asked > _STUCK_AFTER:
+            raise StuckError(f"virtual time has stood still at {self._now} s")
         return self._now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
@@ -65,14 +75,15 @@ class SimClock(_MayBeSubclassed, trio.testing.MockClock):  # type: ignore[misc] 
         deadline = runner.deadlines.next_deadline()
         while events and events[0][0] <= deadline:
             at, _, event = heappop(events)
-            self._now = max(self._now, at)
+            if at > self._now:
+                self._now, self._asked = at, 0
             event()
             self._count()
             if runnable:
                 return
             deadline = runner.deadlines.next_deadline()
         if self._now < deadline < inf:
-            self._now = deadline
+            self._now, self._asked = deadline, 0
 
     def _count(self) -> None:
         self._processed += 1

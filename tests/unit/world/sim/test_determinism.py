@@ -12,9 +12,12 @@ import uuid
 
 import pytest
 import trio
+import trio.lowlevel
 
 from ha.world import Address
 from ha.world.sim import EscapeError, first_difference, open_world, simulate
+from ha.world.sim import clock as clock_module
+from ha.world.sim.clock import StuckError
 from ha.world.sim.scheduling import self_test
 from ha.world.sim.world import SimWorld
 
@@ -148,3 +151,14 @@ def test_whoever_is_no_component_may_look_at_the_clock() -> None:
             return time.time()
 
     assert simulate(main, seed=1) > 0
+
+
+def test_a_task_that_never_waits_is_found(monkeypatch) -> None:
+    monkeypatch.setattr(clock_module, "_STUCK_AFTER", 1000)
+
+    async def main() -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    with pytest.raises((StuckError, trio.TrioInternalError)):
+        simulate(main, seed=1)
