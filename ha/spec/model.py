@@ -24,6 +24,7 @@ __all__ = [
     "Experiment",
     "Fault",
     "FaultName",
+    "Liveness",
     "NodeGroup",
     "OperationBounds",
     "OperationGroup",
@@ -240,6 +241,24 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = {}
 
 
+class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What must hold once the load's time is over: a part of the cluster is healed, with the clients still at work
+    and everything else as broken as it is, and this part must serve again. Only then everything is healed.
+    """
+
+    core: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            description="The nodes that are healed: a majority of the etcd members, an API server, and the load "
+            "balancer where there is one.",
+        ),
+    ]
+    within_s: Annotated[Period, Meta(description="Until they serve steadily: no request fails any more.")] = field(
+        name="within"
+    )
+
+
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One claim, the load and the faults that put it to the test, and the topologies on which it holds."""
 
@@ -253,6 +272,9 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
     faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
     expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()
+    liveness: Annotated[
+        Liveness | None, Meta(description="A core that must serve while the rest stays broken; without it none must.")
+    ] = None
 
 
 class ScenarioFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -19,6 +19,13 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "claim-empty": [("claim", "found ''")],
     "component-not-of-role": [("faults[0].target.component", "kube-apiserver does not run on worker of 'stacked-3'")],
     "component-unknown": [("faults[0].target.component", "did you mean 'kube-apiserver'?")],
+    "core-cannot-serve": [
+        ("liveness.core[1]", "topology 'external-3' has no node 'etcd-9'"),
+        ("liveness.core", "has 1 of 3 etcd members, which is no majority; allowed: at least 2 of etcd-1"),
+        ("liveness.core", "without an API server"),
+        ("liveness.core", "without the load balancer"),
+    ],
+    "core-node-twice": [("liveness.core[1]", "'etcd-1' stands twice; allowed: each node once")],
     "count-a-fraction": [("nodes[0].count", "found 1.5; allowed: an integer")],
     "count-a-word": [("nodes[0].count", "found 'three'; allowed: an integer, at least 1 and at most 50")],
     "count-too-large": [("nodes[1].count", "found 5000")],
