@@ -47,7 +47,7 @@ Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
-Engine: TypeAlias = Literal["pysyncobj"]
+Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
 FaultName: TypeAlias = Literal["kill", "pause", "restart"]
 WorkloadType: TypeAlias = Literal["register", "create", "deployment"]
 OperationGroup: TypeAlias = Literal["read", "write"]
@@ -117,7 +117,13 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         EtcdTopology,
         Meta(description="stacked: a member on every control-plane node. external: on nodes of role etcd."),
     ] = "stacked"
-    engine: Annotated[Engine, Meta(description="What keeps the members agreed.")] = "pysyncobj"
+    engine: Annotated[
+        Engine,
+        Meta(description="What keeps the members agreed. pysyncobj-stock is the library as it is, which loses writes."),
+    ] = "pysyncobj"
+    snapshot_count: Annotated[
+        int, Meta(ge=10, le=1_000_000, description="Log entries between two snapshots, as etcd's flag of this name.")
+    ] = 10_000
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
