@@ -42,7 +42,9 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "fault-lasts-beyond-the-end": [("faults[0].for", "would last until 11s")],
     "fault-unknown": [("faults[0].fault", "found 'killl'; allowed: one of kill, pause, restart; did you mean 'kill'?")],
     "faults-overlap": [("faults[1]", "overlaps faults[0]")],
-    "field-unknown": [("etcd.topologie", "unknown field; allowed: topology, engine, snapshot_count; did you mean 'topology'?")],
+    "field-unknown": [
+        ("etcd.topologie", "unknown field; allowed: topology, engine, snapshot_count; did you mean 'topology'?")
+    ],
     "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
     "many-problems": [
