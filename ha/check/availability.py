@@ -3,7 +3,8 @@
 Seen by all clients together, for one group (reads, or writes):
 
 * A *success* is an operation of the group that ended ok. A refusal (a cas that met a newer revision) is none:
-  a server may have decided it without asking the store.
+  a server may have decided it without asking the store. Serializable reads are left out: any member answers them
+  from memory.
 * A *window without success* lies between two consecutive successes. It begins when somebody asked, and not
   before the first of the two was answered: at ``max(answer of the earlier success, earliest invocation of an
   operation that was still outstanding then or came after it)``. It ends with the answer of the next success, or
@@ -30,6 +31,7 @@ import numpy as np
 from ha.check.summary import split
 from ha.history import Operation
 from ha.history.result import Unavailability, Window
+from ha.history.store import Range
 
 __all__ = ["CEILING_S", "FLOOR_S", "unavailability"]
 
@@ -47,10 +49,15 @@ def unavailability(operations: Sequence[Operation], start_s: float, end_s: float
     """Unavailability within ``[start_s, end_s]`` by group. A group of which nothing was asked is left out."""
     found = {}
     for group, members in split(operations).items():
-        asked = [o for o in members if o.invoked_s < end_s and _end_s(o) > start_s]
+        asked = [o for o in members if o.invoked_s < end_s and _end_s(o) > start_s and not _is_serializable(o)]
         if asked:
             found[group] = _measure(asked, start_s, end_s)
     return found
+
+
+def _is_serializable(operation: Operation) -> bool:
+    request = operation.store and operation.store.request
+    return isinstance(request, Range) and request.serializable
 
 
 def _measure(asked: Sequence[Operation], start_s: float, end_s: float) -> Unavailability:

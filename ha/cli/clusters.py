@@ -71,8 +71,11 @@ def _up(arguments: argparse.Namespace) -> int:
         show_json(state)
         return exits.OK
     print(f"cluster {name} is up: {len(state.nodes)} nodes, ready after {state.ready_s:.1f} s")
-    print(f"  export KUBECONFIG={state.kubeconfig}")
-    print("  kubectl get nodes -o json")
+    if state.kubeconfig is not None:
+        print(f"  export KUBECONFIG={state.kubeconfig}")
+        print("  kubectl get nodes -o json")
+    else:
+        print(f"  etcd v3 as JSON: {', '.join(f'http://{address}' for address in state.members.values())}")
     print(f"  ha status {name}\n  ha down {name}")
     return exits.OK
 

@@ -37,16 +37,16 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A cluster, as its parts describe it now."""
+    """A cluster, as its parts describe it now. Without a control plane there is no endpoint and no kubeconfig."""
 
     name: str
     topology: str
     etcd: str
-    endpoint: str
-    endpoint_ready: bool
+    endpoint: str | None
+    endpoint_ready: bool | None
     etcd_leader: str | None
     term: int | None
-    kubeconfig: str
+    kubeconfig: str | None
     healthy: bool
     nodes: list[NodeReport]
 
@@ -66,9 +66,9 @@ async def ask(state: ClusterState) -> ClusterReport:
     conditions: dict[str, str] | None = None
     balances = False
 
-    async def conditions_of_nodes() -> None:
+    async def conditions_of_nodes(endpoint: str) -> None:
         nonlocal conditions
-        conditions = await _conditions(net, Address.parse(state.endpoint))
+        conditions = await _conditions(net, Address.parse(endpoint))
 
     async def balancing(address: str) -> None:
         nonlocal balances
@@ -77,9 +77,11 @@ async def ask(state: ClusterState) -> ClusterReport:
     async with trio.open_nursery() as nursery:
         for node, address in state.members.items():
             nursery.start_soon(member, node, address)
-        for node, address in {**state.api_servers, "": state.endpoint}.items():
+        for node, address in state.api_servers.items():
             nursery.start_soon(readiness, node, address)
-        nursery.start_soon(conditions_of_nodes)
+        if state.endpoint is not None:
+            nursery.start_soon(readiness, "", state.endpoint)
+            nursery.start_soon(conditions_of_nodes, state.endpoint)
         if state.balancer_stats is not None:
             nursery.start_soon(balancing, state.balancer_stats)
     leader = leader_of(members)
@@ -107,7 +109,7 @@ async def ask(state: ClusterState) -> ClusterReport:
         topology=state.topology,
         etcd=state.etcd,
         endpoint=state.endpoint,
-        endpoint_ready=ready[""],
+        endpoint_ready=ready.get(""),
         etcd_leader=leader,
         term=max((answer.term for answer in members.values() if answer), default=None),
         kubeconfig=state.kubeconfig,
@@ -122,9 +124,12 @@ def show(report: ClusterReport) -> None:
     head = Text.assemble((report.name, "bold"), f" ({report.topology}, {report.etcd} etcd): ", (health, style))
     console.show(head)
     leader = f"{report.etcd_leader or 'none'}, term {'unknown' if report.term is None else report.term}"
-    answers = "" if report.endpoint_ready else " does not answer"
-    print(f"  endpoint http://{report.endpoint}{answers} · etcd leader {leader}")
-    print(f"  KUBECONFIG={report.kubeconfig}")
+    if report.endpoint is None:
+        print(f"  etcd leader {leader}")
+    else:
+        answers = "" if report.endpoint_ready else " does not answer"
+        print(f"  endpoint http://{report.endpoint}{answers} · etcd leader {leader}")
+        print(f"  KUBECONFIG={report.kubeconfig}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in ("NODE", "ROLE", "ADDRESS", "READY", "API SERVER", "ETCD"):
         table.add_column(column, no_wrap=True)

@@ -11,6 +11,7 @@ import trio
 
 from ha.cluster.plan import Plan
 from ha.cluster.view import member_status
+from ha.etcd.client import EtcdClient, EtcdError
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
@@ -20,6 +21,8 @@ from ha.world import Evidence, Host, ProcessInfo, Signal, World
 __all__ = ["Cluster", "NotReadyError"]
 
 _POLL_S = 0.02
+_PROBE = b"ha-ready"
+"""The key that is written to see whether a store alone takes a write."""
 
 
 class NotReadyError(Exception):
@@ -74,7 +77,7 @@ class Cluster:
 
     async def wait_ready(self, host: Host, *, timeout_s: float) -> None:
         """Until, of all that is on, every etcd member follows a leader, every API server answers /readyz, every
-        Node is Ready and the endpoint takes a write.
+        Node is Ready and the endpoint takes a write; of a store alone, the store itself takes one.
 
         Members are asked themselves, since with external etcd no API server misses the last one; a write is tried,
         since a Node stays Ready for its grace after the last one that succeeded.
@@ -94,6 +97,8 @@ class Cluster:
         unready = await self._unready_servers(host)
         if unready:
             return unready
+        if self.plan.endpoint is None:
+            return await self._wrong_with_store(host)
         client = KubeClient(host.net, self.plan.endpoint, user_agent="ha-cluster", timeout_s=1.0)
         try:
             nodes = (await client.list(NODE)).items
@@ -107,6 +112,18 @@ class Cluster:
         finally:
             await client.aclose()
         return waiting
+
+    async def _wrong_with_store(self, host: Host) -> list[str]:
+        members = [address for node, address in self.plan.members.items() if node not in self._off]
+        client = EtcdClient(host.net, members, timeout_s=1.0)
+        try:
+            await client.put(_PROBE, b"")
+            await client.delete_range(_PROBE)
+        except EtcdError as error:
+            return [f"the store does not serve: {error}"]
+        finally:
+            await client.aclose()
+        return []
 
     async def _unready_servers(self, host: Host) -> list[str]:
         """What is wrong with the etcd members and the API servers, each asked by itself."""

@@ -10,7 +10,8 @@ __all__ = ["kubeconfig"]
 
 
 def kubeconfig(plan: Plan, name: str) -> str:
-    """YAML; the server is the control-plane endpoint (the load balancer, where there is one)."""
+    """YAML; the server is the control-plane endpoint (the load balancer, where there is one), which there must be."""
+    assert plan.endpoint is not None, "a store alone has nobody to talk to kubectl"
     context = f"ha-{name}"
     return yaml.safe_dump(
         {

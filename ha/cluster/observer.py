@@ -2,8 +2,8 @@
 
 It stands where a monitoring system stands: it asks etcd members for their status, API servers for /readyz and
 the load balancer for its statistics, each every `POLL_S`, and follows Leases, Nodes and Pods through the
-control-plane endpoint. A time recorded is the time of observation: up to one poll (or one reconnection of a
-watch) late, never early.
+control-plane endpoint. Of a store alone there is nothing to see but its members. A time recorded is the time of
+observation: up to one poll (or one reconnection of a watch) late, never early.
 """
 
 from __future__ import annotations
@@ -59,13 +59,18 @@ class Observer:
                 nursery.start_soon(self._readiness, node, address)
             if self._plan.balancer_stats is not None:
                 nursery.start_soon(self._balancer, self._plan.balancer_stats)
-            client = KubeClient(self._host.net, self._plan.endpoint, user_agent="ha-observer", timeout_s=1.0)
-            for informer in (
-                Informer(client, LEASE, namespace="kube-system", on_change=self._lease_changed, host=self._host),
-                Informer(client, NODE, on_change=self._node_changed, host=self._host),
-                Informer(client, POD, on_change=self._pod_changed, host=self._host),
-            ):
-                nursery.start_soon(informer.run)
+            if self._plan.endpoint is not None:
+                self._follow(
+                    nursery, KubeClient(self._host.net, self._plan.endpoint, user_agent="ha-observer", timeout_s=1.0)
+                )
+
+    def _follow(self, nursery: trio.Nursery, client: KubeClient) -> None:
+        for informer in (
+            Informer(client, LEASE, namespace="kube-system", on_change=self._lease_changed, host=self._host),
+            Informer(client, NODE, on_change=self._node_changed, host=self._host),
+            Informer(client, POD, on_change=self._pod_changed, host=self._host),
+        ):
+            nursery.start_soon(informer.run)
 
     async def _member(self, node: str, address: Address) -> None:
         client = Client(self._host.net, address)

@@ -42,11 +42,13 @@ class NodePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole cluster. `endpoint` is the control-plane endpoint that clients and kubelets use."""
+    """A whole cluster. `endpoint` is the control-plane endpoint that clients and kubelets use; None: there is no
+    control plane, and the store stands alone.
+    """
 
     topology: Topology
     nodes: dict[str, NodePlan]
-    endpoint: Address
+    endpoint: Address | None
     api_servers: dict[str, Address]
     """By node."""
     members: dict[str, Address]
@@ -81,10 +83,11 @@ def plan(topology: Topology, addresses: Mapping[str, str], *, cluster_token: str
     control_planes = topology.names("control-plane")
     etcd_hosts = topology.names(topology.etcd_role)
     balanced = "load-balancer" in roles
+    front = "load-balancer" if balanced else next(iter(control_planes), None)
     draft = Plan(
         topology=topology,
         nodes={},
-        endpoint=Address(addresses["load-balancer" if balanced else control_planes[0]], API_SERVER),
+        endpoint=None if front is None else Address(addresses[front], API_SERVER),
         api_servers={name: Address(addresses[name], API_SERVER) for name in control_planes},
         members={name: Address(addresses[name], ETCD_CLIENT) for name in etcd_hosts},
         balancer_stats=Address(addresses["load-balancer"], LOAD_BALANCER_STATS) if balanced else None,

@@ -39,8 +39,9 @@ def judge(
     final_reads = observed.final_reads
     load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
     nodes = observed.plan.records()
-    linear = linearizability.check(operations)
-    lost = durability.lost_writes(operations, final_reads)
+    objects = [o for o in operations if o.store is None]  # the others have a checker of their own
+    linear = linearizability.check(objects)
+    lost = durability.lost_writes(objects, final_reads)
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
     recoveries = recovery.recoveries(recording.events, load, nodes)
     faults = fault_records(recording.events)
@@ -54,7 +55,7 @@ def judge(
         standstills=standstills(load, observed.load_start_s, observed.load_end_s, _allowed_pauses_s(scenario)),
         linearizability=linear,
         lost=lost,
-        unverified=durability.unverified_keys(operations, final_reads),
+        unverified=durability.unverified_keys(objects, final_reads),
         claims=claimed,
         faults=faults,
         faults_planned=sum(len(f.occurrences_s(scenario.experiment.duration_s)) for f in scenario.experiment.faults),
@@ -88,7 +89,7 @@ def judge(
         memory_total_bytes=sum(observed.memory_bytes.values()),
         versions=versions(),
         machine=machine(),
-        run_dir=str(recording.directory or ""),
+        run_dir=str(recording.directory),
         repeat=repeat,
     )
     events = sorted(recording.events, key=lambda event: event.at_s)

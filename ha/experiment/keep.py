@@ -29,8 +29,9 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     etcd: str
     engine: str
     timings: str
-    endpoint: str
-    kubeconfig: str
+    endpoint: str | None
+    """The control-plane endpoint; None, like `kubeconfig`, of a store alone."""
+    kubeconfig: str | None
     directory: str
     ready_s: float
     nodes: list[NodeRecord]
@@ -49,7 +50,9 @@ async def keep(
     pid: int,
     pid_started: str,
 ) -> None:
-    """Bring a cluster up, write kubeconfig and cluster.json into `directory`, stay until cancelled."""
+    """Bring a cluster up, write cluster.json and (unless it is a store alone) kubeconfig into `directory`, stay until
+    cancelled.
+    """
     begun = trio.current_time()
     nodes = list(node_names(topology))
     state_file = directory / "cluster.json"
@@ -62,7 +65,8 @@ async def keep(
             async with world.client("up") as host:
                 await cluster.wait_ready(host, timeout_s=_READY_LIMIT_S)
             config = directory / "kubeconfig"
-            config.write_text(kubeconfig(layout, name), encoding="utf-8")
+            if layout.endpoint is not None:
+                config.write_text(kubeconfig(layout, name), encoding="utf-8")
             state = ClusterState(
                 name=name,
                 pid=pid,
@@ -71,8 +75,8 @@ async def keep(
                 etcd=topology.etcd.topology,
                 engine=topology.etcd.engine,
                 timings=topology.timings_name,
-                endpoint=str(layout.endpoint),
-                kubeconfig=str(config),
+                endpoint=str(layout.endpoint) if layout.endpoint else None,
+                kubeconfig=str(config) if layout.endpoint else None,
                 directory=str(directory),
                 ready_s=round(trio.current_time() - begun, 3),
                 nodes=layout.records(),

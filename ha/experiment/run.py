@@ -31,7 +31,7 @@ _READY_LIMIT_S = 60.0
 class OpenWorld(Protocol):
     """Opens a world with the given nodes; closing it leaves nothing running."""
 
-    def __call__(self, *, nodes: list[str], directory: Path | None, seed: int) -> AbstractAsyncContextManager[World]:
+    def __call__(self, *, nodes: list[str], directory: Path, seed: int) -> AbstractAsyncContextManager[World]:
         """Open it."""
         ...
 
@@ -79,6 +79,7 @@ class _Run:
                     self._experiment.workloads,
                     host=load_host,
                     server=self._plan.endpoint,
+                    members=self._plan.members,
                     record=self._recording.operation,
                     now_s=self._recording.now_s,
                     timeout_s=self._plan.topology.timings.client_timeout,

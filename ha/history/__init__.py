@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ha.history.store import StoreCall
+
 __all__ = [
     "BackendChange",
     "ComponentExit",
@@ -29,8 +31,10 @@ __all__ = [
 Outcome: TypeAlias = Literal["ok", "fail", "info"]
 """ok: done · fail: certainly not applied · info: unknown, it may take effect now, later or never."""
 
-OperationType: TypeAlias = Literal["read", "write", "cas", "create", "delete"]
-"""read: linearizable get · write: unconditional update · cas: update with a resourceVersion · create · delete."""
+OperationType: TypeAlias = Literal["read", "write", "cas", "create", "delete", "txn", "compact", "lease"]
+"""read: linearizable get · write: unconditional update · cas: update with a resourceVersion · create · delete.
+Of the store itself also: txn · compact · lease (grant, renew, revoke), and a read need not be linearizable.
+"""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +43,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     `key` names the object. `value` is what was written or read (None: absent, or unknown). `expected` is
     the revision that a cas demanded. `revision` is the object's resourceVersion: the one that a write
     produced, or that a read saw (0: read found nothing); None when the answer did not tell.
-    `completed_s` is None when no answer ever came (outcome info).
+    `completed_s` is None when no answer ever came (outcome info). An operation on etcd itself has its request and
+    answer in `store`; `value`, `expected` and `revision` are None then.
     """
 
     workload: str
@@ -53,6 +58,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     revision: int | None = None
     error: str | None = None
+    store: StoreCall | None = None
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):

@@ -149,7 +149,9 @@ def _availability(run: Run, span: Span) -> list[Lane]:
     by_type: dict[str, list[Operation]] = {}
     for operation in run.operations:
         by_type.setdefault(operation.type, []).append(operation)
-    order = [name for name in ("write", "cas", "create", "delete", "read") if name in by_type]
+    order = [
+        name for name in ("write", "cas", "create", "delete", "txn", "compact", "lease", "read") if name in by_type
+    ]
     lanes = [Lane(name, _ribbon(by_type[name], span)) for name in order]
     for group, found in sorted(run.result.unavailability.items()):
         if found.windows:

@@ -67,7 +67,9 @@ def _summary(run: Run) -> str:
     for node in run.result.nodes:
         counts[node.role] = counts.get(node.role, 0) + 1
     parts = ", ".join(plural(n, _COUNTED.get(role, role)) for role, n in counts.items())
-    if _external(run):
+    if "control-plane" not in counts:
+        store = "the store alone: clients ask its members"
+    elif _external(run):
         store = "external etcd: every API server uses every member"
     elif counts.get("control-plane", 0) > 1:
         store = "stacked etcd: each API server uses the member on its own node"
@@ -88,10 +90,11 @@ def _draw(run: Run, drawing: _Drawing, summary: str) -> Markup:
     marks = _marks(run)
     balancer = next(iter(by_role.get("load-balancer", [])), None)
     front = _front(drawing, balancer, marks)
-    _arrow(drawing, "")
-    _group(drawing, "control-plane", by_role.get("control-plane", []), marks)
+    if "control-plane" in by_role:
+        _arrow(drawing, "")
+        _group(drawing, "control-plane", by_role["control-plane"], marks)
     if "etcd" in by_role:
-        _arrow(drawing, "every API server → every member")
+        _arrow(drawing, "every API server → every member" if "control-plane" in by_role else "")
         _group(drawing, "etcd", by_role["etcd"], marks)
     if "worker" in by_role:
         drawing.y += drawing.gap

@@ -48,7 +48,8 @@ def scenario(path: Path | str, chaos: Path | str | None = None) -> Scenario:
     """What to run: a topology, or a whole Scenario; `chaos` is an experiment to run on it instead of its own.
 
     Both may be paths or names of the catalogue. A topology alone gets the default experiment: kill the node
-    of the etcd leader under load, or, where losing one member loses the quorum, kill and restart everything.
+    of the etcd leader under load, or, where losing one member loses the quorum, kill and restart everything;
+    by clients of the API, or, where there is none, of the store.
     """
     problems: list[Problem] = []
     what = _attempt(path, problems)
@@ -121,7 +122,10 @@ def _attempt(path: Path | str, problems: list[Problem]) -> Spec | None:
 
 
 def _default_experiment(shape: Topology) -> str:
-    return "kill-etcd-leader" if shape.count(shape.etcd_role) >= 3 else "cold-restart"
+    survives = shape.count(shape.etcd_role) >= 3
+    if shape.store_alone:
+        return "store-kill-leader" if survives else "store-cold-restart"
+    return "kill-etcd-leader" if survives else "cold-restart"
 
 
 def _lines_of(file: str) -> Converter:

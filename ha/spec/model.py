@@ -24,7 +24,6 @@ __all__ = [
     "Experiment",
     "Fault",
     "FaultName",
-    "Liveness",
     "NodeGroup",
     "OperationBounds",
     "OperationGroup",
@@ -47,9 +46,9 @@ Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
-Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
+Engine: TypeAlias = Literal["pysyncobj"]
 FaultName: TypeAlias = Literal["kill", "pause", "restart"]
-WorkloadType: TypeAlias = Literal["register", "create", "deployment"]
+WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
 Component: TypeAlias = Literal[
@@ -117,17 +116,13 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         EtcdTopology,
         Meta(description="stacked: a member on every control-plane node. external: on nodes of role etcd."),
     ] = "stacked"
-    engine: Annotated[
-        Engine,
-        Meta(description="What keeps the members agreed. pysyncobj-stock is the library as it is, which loses writes."),
-    ] = "pysyncobj"
-    snapshot_count: Annotated[
-        int, Meta(ge=10, le=1_000_000, description="Log entries between two snapshots, as etcd's flag of this name.")
-    ] = 10_000
+    engine: Annotated[Engine, Meta(description="What keeps the members agreed.")] = "pysyncobj"
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The shape of a cluster. More than one control plane brings a load balancer, as in kind."""
+    """The shape of a cluster. More than one control plane brings a load balancer, as in kind. Nodes of role etcd
+    alone are the store by itself, which only clients of etcd can use.
+    """
 
     name: Annotated[Name, Meta(description="Name of the topology.")]
     nodes: Annotated[list[NodeGroup], Meta(min_length=1, description="The nodes by role; a role stands once.")]
@@ -151,6 +146,11 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if role == "load-balancer":
             return ["load-balancer"] * self.count(role)
         return [f"{role}-{i}" for i in range(1, self.count(role) + 1)]
+
+    @property
+    def store_alone(self) -> bool:
+        """Whether there is no control plane, hence no API."""
+        return self.count("control-plane") == 0
 
     @property
     def etcd_role(self) -> Role:
@@ -211,14 +211,17 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         WorkloadType,
         Meta(
             description="register: read, write and compare-and-set a few ConfigMaps. create: ConfigMaps that must all "
-            "be there in the end. deployment: a Deployment whose Pods must run."
+            "be there in the end. deployment: a Deployment whose Pods must run. store: everything that etcd's API "
+            "offers, asked of its members directly, each client of one member."
         ),
     ]
-    clients: Annotated[int, Meta(ge=1, le=256, description="register, create: concurrent clients.")] = 4
+    clients: Annotated[int, Meta(ge=1, le=256, description="register, create, store: concurrent clients.")] = 4
     rate_per_s: Annotated[
-        Rate | None, Meta(description="register, create: requests per second, all clients together.")
+        Rate | None, Meta(description="register, create, store: requests per second, all clients together.")
     ] = field(name="rate", default=None)
-    keys: Annotated[int, Meta(ge=1, le=10000, description="register: how many ConfigMaps.")] = 10
+    keys: Annotated[int, Meta(ge=1, le=10000, description="register, store: how many ConfigMaps, or keys of etcd.")] = (
+        10
+    )
     replicas: Annotated[int, Meta(ge=1, le=100, description="deployment: how many Pods.")] = 4
 
 
@@ -247,24 +250,6 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = {}
 
 
-class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What must hold once the load's time is over: a part of the cluster is healed, with the clients still at work
-    and everything else as broken as it is, and this part must serve again. Only then everything is healed.
-    """
-
-    core: Annotated[
-        list[str],
-        Meta(
-            min_length=1,
-            description="The nodes that are healed: a majority of the etcd members, an API server, and the load "
-            "balancer where there is one.",
-        ),
-    ]
-    within_s: Annotated[Period, Meta(description="Until they serve steadily: no request fails any more.")] = field(
-        name="within"
-    )
-
-
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One claim, the load and the faults that put it to the test, and the topologies on which it holds."""
 
@@ -278,9 +263,6 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
     faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
     expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()
-    liveness: Annotated[
-        Liveness | None, Meta(description="A core that must serve while the rest stays broken; without it none must.")
-    ] = None
 
 
 class ScenarioFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -27,7 +27,11 @@ _FIELDS_OF_WORKLOAD = {
     "register": {"clients", "rate", "keys"},
     "create": {"clients", "rate"},
     "deployment": {"replicas"},
+    "store": {"clients", "rate", "keys"},
 }
+_WRITES = {"register", "create", "store"}
+"""Workloads that write, hence show whether a write is lost."""
+_OF_CONTROL_PLANE = ("controller_manager_takeover", "scheduler_takeover", "node_not_ready", "pods_running_elsewhere")
 
 
 class Report(Protocol):
@@ -50,8 +54,8 @@ def topology(spec: Topology, report: Report) -> None:
             report(
                 f"nodes[{i}].role", f"the role {role!r} stands twice", allowed=f"one count for it, in nodes[{first}]"
             )
-    if "control-plane" not in roles:
-        report("nodes", "no node has the role control-plane", allowed="at least one")
+    if "control-plane" not in roles and set(roles) != {"etcd"}:
+        report("nodes", "no node has the role control-plane", allowed="at least one, or nodes of role etcd only")
     if spec.etcd.topology == "stacked" and "etcd" in roles:
         where = f"nodes[{roles.index('etcd')}].role"
         report(where, "stacked etcd has no nodes of its own", allowed="etcd: {topology: external}, or no role etcd")
@@ -102,17 +106,13 @@ def experiment(spec: Experiment, present: Collection[str], report: Report) -> No
     for path, bound in _bounds(spec):
         _bound(path, bound, report)
     _measurable(spec, report)
-    core = spec.liveness.core if spec.liveness is not None else []
-    for i, node in enumerate(core):
-        if node in core[:i]:
-            report(f"liveness.core[{i}]", f"{node!r} stands twice", allowed="each node once")
 
 
 def _workloads(spec: Experiment, present: Collection[str], report: Report) -> None:
     types = [workload.type for workload in spec.workloads]
-    if not {"register", "create"} & set(types):
+    if not _WRITES & set(types):
         message = "no workload writes, so nothing would show whether a write is lost"
-        report("workloads", message, allowed="with a workload of type register or create")
+        report("workloads", message, allowed="with a workload of type register, create or store")
     for i, type_ in enumerate(types):
         if type_ in types[:i]:
             report(f"workloads[{i}].type", f"the workload {type_!r} stands twice", allowed="each type once")
@@ -191,7 +191,7 @@ def _bound(path: str, bound: Bound, report: Report) -> None:
 def _measurable(spec: Experiment, report: Report) -> None:
     """An expectation that nothing in the experiment could measure would make every run inconclusive."""
     types = {workload.type for workload in spec.workloads}
-    needed = {"read": {"register"}, "write": {"register", "create"}}
+    needed = {"read": {"register", "store"}, "write": _WRITES}
     for group in spec.expect.unavailability:
         if not types & needed[group]:
             allowed = "with a workload of type " + " or ".join(sorted(needed[group]))
@@ -207,39 +207,28 @@ def _measurable(spec: Experiment, report: Report) -> None:
 
 
 def combination(shape: Topology, spec: Experiment, report: Report) -> None:
-    """Targets that this topology does not have."""
+    """Targets, and parts that workloads and bounds need, that this topology does not have."""
+    if shape.store_alone:
+        _needs_no_api(shape, spec, report)
     for i, fault in enumerate(spec.faults):
         _victims(shape, fault.target, f"faults[{i}].target", report)
-    if spec.liveness is not None:
-        _core(shape, spec.liveness.core, report)
     if "load_balancer_detection" in spec.expect.recovery and not shape.count("load-balancer"):
         message = f"topology {shape.name!r} has no load balancer"
         report("expect.recovery.load_balancer_detection", message, allowed="on topologies with one")
-    if "pods_running_elsewhere" in spec.expect.recovery and _schedulable(shape) < 2:
+    if "pods_running_elsewhere" in spec.expect.recovery and _schedulable(shape) == 1:
         message = f"topology {shape.name!r} has a single node that Pods can run on"
         report("expect.recovery.pods_running_elsewhere", message, allowed="on topologies with two or more")
 
 
-def _core(shape: Topology, core: Sequence[str], report: Report) -> None:
-    """A core that this topology does not have, or that could not serve whatever it did."""
-    roles = node_roles(shape)
-    for i, node in enumerate(core):
-        if node not in roles:
-            message = f"topology {shape.name!r} has no node {node!r}"
-            report(f"liveness.core[{i}]", message, allowed=", ".join(roles), near=nearest(node, roles))
-    members = shape.names(shape.etcd_role)
-    quorum = len(members) // 2 + 1
-    found = len(set(members) & set(core))
-    if found < quorum:
-        allowed = f"at least {quorum} of {', '.join(members)}"
-        report("liveness.core", f"has {found} of {len(members)} etcd members, which is no majority", allowed=allowed)
-    for names, what in (
-        (shape.names("control-plane"), "an API server"),
-        (shape.names("load-balancer"), "the load balancer"),
-    ):
-        if names and not set(names) & set(core):
-            message = f"clients reach nobody without {what}"
-            report("liveness.core", message, allowed=f"with {' or '.join(names)}")
+def _needs_no_api(shape: Topology, spec: Experiment, report: Report) -> None:
+    for i, workload in enumerate(spec.workloads):
+        if workload.type != "store":
+            message = f"topology {shape.name!r} has no control plane, so nobody serves a {workload.type} workload"
+            report(f"workloads[{i}].type", message, allowed="store, or a topology with a control plane")
+    for phase in _OF_CONTROL_PLANE:
+        if phase in spec.expect.recovery:
+            message = f"topology {shape.name!r} has no control plane"
+            report(f"expect.recovery.{phase}", message, allowed="raft_election, first_write")
 
 
 def _victims(shape: Topology, target: Target, path: str, report: Report) -> None:
@@ -272,6 +261,7 @@ def _selected(shape: Topology, select: str) -> list[Role]:
     """The roles of the nodes that a valid target matches, one for each node."""
     roles = node_roles(shape)
     hosts = [role for role in roles.values() if role == shape.etcd_role]
+    control_planes: list[Role] = [role for role in roles.values() if role == "control-plane"]
     if select in roles:
         return [roles[select]]
     if select == "all":
@@ -281,7 +271,7 @@ def _selected(shape: Topology, select: str) -> list[Role]:
     if select == "etcd-followers":
         return hosts[1:]
     if select in LEADERS:
-        return hosts[:1] if select == "etcd-leader" else ["control-plane"]
+        return hosts[:1] if select == "etcd-leader" else control_planes[:1]
     return [role for role in roles.values() if role == select]
 
 

@@ -1,10 +1,13 @@
-"""Clients that use a cluster as anybody would, through its load balancer, and write down what they got.
+"""Clients that use a cluster as anybody would, through its load balancer (those of the store: its members), and
+write down what they got.
 
     load         `Load`: all workloads of an experiment: set up, run, read back
     catalogue    the workloads, one per file
     context      what a workload is given, and what all of them do alike
-    client       one client: one connection, one operation at a time, each recorded
-    configmaps   operations as requests, answers as outcomes: pure
+    connection   what every client has: one connection, one request at a time
+    client       a client of the API             store_client   a client of one etcd member
+    configmaps   its operations as requests, answers as outcomes: pure
+    store_calls  the same for a client of etcd
     pacing       arrivals in an open or closed loop, pauses after failures
     recorder     the history as it grows
 

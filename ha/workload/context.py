@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import TypeVar
 
 import trio
 
 from ha.history import Operation
 from ha.spec import Workload
 from ha.workload.client import Client
+from ha.workload.connection import Connection
 from ha.workload.pacing import Arrivals
 from ha.workload.recorder import Recorder
+from ha.workload.store_client import StoreClient
 from ha.world import Address, Host
 
-__all__ = ["Context", "NotSetUpError", "Turn", "for_each", "persist", "read_all", "share", "take_turns"]
+__all__ = ["Context", "NotSetUpError", "for_each", "persist", "read_all", "share", "take_turns"]
 
-Turn: TypeAlias = Callable[[Client], Awaitable[None]]
-"""One operation of one client."""
+C = TypeVar("C", bound=Connection)
 
 
 class NotSetUpError(Exception):
@@ -33,7 +34,10 @@ class Context:
     name: str
     spec: Workload
     host: Host
-    server: Address
+    server: Address | None
+    """The control-plane endpoint; None: there is none."""
+    members: Mapping[str, Address]
+    """Where the etcd members serve clients, by name."""
     recorder: Recorder
     timeout_s: float
     """Of each request."""
@@ -45,21 +49,40 @@ class Context:
         return [self.client(number) for number in range(self.spec.clients)]
 
     def client(self, number: int) -> Client:
-        """One client; `number` is its identity in the history."""
+        """One client of the API; `number` is its identity in the history."""
         return Client(
             self.name,
             number,
             host=self.host,
-            server=self.server,
+            server=self.endpoint,
             recorder=self.recorder,
             timeout_s=self.timeout_s,
         )
 
+    def store_client(self, number: int) -> StoreClient:
+        """One client of a member, of the members in turn."""
+        member = list(self.members)[number % len(self.members)]
+        return StoreClient(
+            self.name,
+            number,
+            host=self.host,
+            member=member,
+            server=self.members[member],
+            recorder=self.recorder,
+            timeout_s=self.timeout_s,
+        )
 
-async def for_each(clients: Sequence[Client], work: Callable[[Client], Awaitable[None]]) -> None:
+    @property
+    def endpoint(self) -> Address:
+        """The control-plane endpoint, where there is one."""
+        assert self.server is not None, "a workload that needs an API is refused where there is none"
+        return self.server
+
+
+async def for_each(clients: Sequence[C], work: Callable[[C], Awaitable[None]]) -> None:
     """All clients at once; returns when all are done. Their connections are given up."""
 
-    async def one(client: Client) -> None:
+    async def one(client: C) -> None:
         try:
             await work(client)
         finally:
@@ -70,10 +93,12 @@ async def for_each(clients: Sequence[Client], work: Callable[[Client], Awaitable
             nursery.start_soon(one, client)
 
 
-async def take_turns(clients: Sequence[Client], arrivals: Arrivals, turn: Turn, until: trio.Event) -> None:
+async def take_turns(
+    clients: Sequence[C], arrivals: Arrivals, turn: Callable[[C], Awaitable[None]], until: trio.Event
+) -> None:
     """Each client takes a turn with each arrival that it gets, until `until` is set and all are answered."""
 
-    async def work(client: Client) -> None:
+    async def work(client: C) -> None:
         while await arrivals.wait(until):
             await turn(client)
             await client.rest(until)
@@ -81,7 +106,7 @@ async def take_turns(clients: Sequence[Client], arrivals: Arrivals, turn: Turn, 
     await for_each(clients, work)
 
 
-async def persist(client: Client, attempt: Callable[[], Awaitable[str | None]], *, patience_s: float) -> str | None:
+async def persist(client: Connection, attempt: Callable[[], Awaitable[str | None]], *, patience_s: float) -> str | None:
     """Attempt until it returns None: done. Returns what was wrong last when `patience_s` are over."""
     deadline = trio.current_time() + patience_s
     while True:
@@ -91,7 +116,7 @@ async def persist(client: Client, attempt: Callable[[], Awaitable[str | None]], 
         await client.pause()
 
 
-def share(keys: Sequence[str], client: Client, clients: Sequence[Client]) -> Sequence[str]:
+def share(keys: Sequence[str], client: C, clients: Sequence[C]) -> Sequence[str]:
     """The keys that fall to one of several clients."""
     return keys[client.number :: len(clients)]
 

@@ -22,7 +22,8 @@ PATIENCE_S = 60.0
 
 
 class Load:
-    """The clients of a run. They reach the cluster at `server`; each request is bounded by `timeout_s`.
+    """The clients of a run. They reach the cluster at `server` (None: there is no API), and the etcd members at
+    `members`; each request is bounded by `timeout_s`.
 
     `record` gets every operation as it ends; `now_s` is the run's clock. The workloads are named after their
     type, the second of a type ``register-2`` and so on.
@@ -33,7 +34,8 @@ class Load:
         workloads: Sequence[Workload],
         *,
         host: Host,
-        server: Address,
+        server: Address | None,
+        members: Mapping[str, Address],
         record: Callable[[Operation], None],
         now_s: Callable[[], float],
         timeout_s: float,
@@ -50,6 +52,7 @@ class Load:
                     spec=spec,
                     host=host,
                     server=server,
+                    members=members,
                     recorder=self._recorder,
                     timeout_s=timeout_s,
                     patience_s=patience_s,

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from ha.history import Operation, OperationType, Outcome
+from ha.history.store import Refusal, StoreAnswer, StoreCall
 
 __all__ = ["Pending", "Recorder"]
 
@@ -25,6 +28,7 @@ class Pending:
     key: str
     value: str | None
     expected: int | None
+    store: StoreCall | None
     invoked_s: float
 
     def ended(
@@ -35,8 +39,11 @@ class Pending:
         value: str | None = None,
         revision: int | None = None,
         error: str | None = None,
+        answer: StoreAnswer | None = None,
+        refusal: Refusal | None = None,
     ) -> Operation:
         """The operation as it went. `value` is what a read saw; a write keeps its own."""
+        store = self.store and msgspec.structs.replace(self.store, answer=answer, refusal=refusal)
         return Operation(
             workload=self.workload,
             client=self.client,
@@ -49,6 +56,7 @@ class Pending:
             outcome=outcome,
             revision=revision,
             error=error,
+            store=store,
         )
 
 
@@ -57,7 +65,7 @@ class Recorder:
 
     def __init__(self, record: Callable[[Operation], None], now_s: Callable[[], float]) -> None:
         self._record = record
-        self._now_s = now_s
+        self.now_s = now_s
         self._pending: dict[Pending, None] = {}
         self._counts: dict[str, int] = {"ok": 0, "fail": 0, "info": 0}
 
@@ -75,9 +83,10 @@ class Recorder:
         *,
         value: str | None = None,
         expected: int | None = None,
+        store: StoreCall | None = None,
     ) -> Pending:
-        """An operation begins now."""
-        pending = Pending(workload, client, type_, key, value, expected, self._now_s())
+        """An operation begins now. `store`: the request, of one on etcd itself."""
+        pending = Pending(workload, client, type_, key, value, expected, store, self.now_s())
         self._pending[pending] = None
         return pending
 
@@ -89,10 +98,16 @@ class Recorder:
         value: str | None = None,
         revision: int | None = None,
         error: str | None = None,
+        answer: StoreAnswer | None = None,
+        refusal: Refusal | None = None,
     ) -> Operation:
-        """An operation is over now; of outcome info: the client stops waiting for it."""
+        """An operation is over now; of outcome info: the client stops waiting for it. `answer`, `refusal`: of one on
+        etcd itself.
+        """
         del self._pending[pending]
-        operation = pending.ended(outcome, self._now_s(), value=value, revision=revision, error=error)
+        operation = pending.ended(
+            outcome, self.now_s(), value=value, revision=revision, error=error, answer=answer, refusal=refusal
+        )
         self._emit(operation)
         return operation
 

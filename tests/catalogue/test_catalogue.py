@@ -17,7 +17,8 @@ def experiment(name: str) -> Experiment:
 
 
 def test_catalogue_holds_what_is_promised() -> None:
-    assert {"single-node", "one-control-plane", "stacked-3", "external-3"} <= set(TOPOLOGIES)
+    shapes = {"single-node", "one-control-plane", "stacked-3", "stacked-5", "external-3", "etcd-3"}
+    assert shapes <= set(TOPOLOGIES)
     assert {
         "cold-restart",
         "kill-apiserver-only",

@@ -32,7 +32,7 @@ class Deployment:
         self._context = context
         self._name = "web" + context.name.removeprefix("deployment")
         self._client = KubeClient(
-            context.host.net, context.server, user_agent="ha-workload", timeout_s=context.timeout_s
+            context.host.net, context.endpoint, user_agent="ha-workload", timeout_s=context.timeout_s
         )
         self._wrong = "nothing was answered"
 

@@ -44,10 +44,19 @@ def static_pod(layout: Plan, node: str, name: str) -> dict[str, Any]:
         ("single-node", ["control-plane-1"]),
         ("one-control-plane", ["control-plane-1", "worker-1", "worker-2"]),
         ("stacked-3", [*(f"control-plane-{i}" for i in (1, 2, 3)), "worker-1", "worker-2", "load-balancer"]),
+        ("etcd-3", ["etcd-1", "etcd-2", "etcd-3"]),
     ],
 )
 def test_nodes_are_named_by_role_and_several_control_planes_bring_a_load_balancer(name: str, nodes: list[str]) -> None:
     assert list(laid_out(name).nodes) == nodes
+
+
+def test_a_store_alone_is_run_by_kubelets_that_stand_alone() -> None:
+    layout = laid_out("etcd-3")
+    assert (layout.endpoint, layout.api_servers, layout.balancer_stats) == (None, {}, None)
+    for node in layout.nodes:
+        assert kubelet_of(layout, node).api_server is None
+        assert layout.nodes[node].components == ["etcd", "kubelet"]
 
 
 def test_stacked_an_api_server_knows_its_own_member_only() -> None:

@@ -46,6 +46,7 @@ class Bench:
             workloads,
             host=self.host,
             server=Address(self.world.address("api"), PORT),
+            members={},
             record=self.history.append,
             now_s=trio.current_time,
             timeout_s=timeout_s,
