@@ -23,15 +23,17 @@ from ha.experiment import worlds
 from ha.experiment.judge import judge
 from ha.experiment.recording import Recording
 from ha.experiment.run import execute
+from ha.experiment.simulation import run_scenario
 from ha.history import PhaseEvent
 from ha.history.result import Run
 from ha.report.directory import write
-from ha.report.progress import Progress
+from ha.report.progress import Progress, SimulationProgress
 from ha.report.terminal import closing, render
 from ha.spec import Scenario
 from ha.spec.load import advice, check_world, inputs, scenario
 from ha.workload import NotSetUpError
 from ha.world.real import LeftoverError, WorldLostError
+from ha.world.sim import EscapeError
 
 __all__ = ["register"]
 
@@ -52,6 +54,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the Experiment to run (default: the one of the scenario; for a plain topology kill-etcd-leader, or "
         "cold-restart where etcd has fewer than three members)",
     )
+    parser.add_argument(
+        "--world",
+        choices=sorted(worlds.FAULTS),
+        default="real",
+        help="real: processes on loopback. sim: the same components in virtual time; one seed decides everything",
+    )
     parser.add_argument("--seed", type=int, help="decides every random choice of the run (default: a new one)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
@@ -60,13 +68,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _command(arguments: argparse.Namespace) -> int:
     spec = scenario(arguments.file, arguments.chaos)
-    check_world(spec, worlds.REAL_FAULTS)
+    check_world(spec, worlds.FAULTS[arguments.world])
     for line in advice(spec):
         print(f"ha: note: {line}", file=sys.stderr)
     seed = arguments.seed if arguments.seed is not None else randbelow(2**31)
     directory = _directory(arguments.out, spec, seed)
     _keep_inputs(directory, inputs(arguments.file, arguments.chaos))
-    run = _run(spec, seed, directory, _repeat(arguments, seed))
+    run = (_simulate if arguments.world == "sim" else _run)(spec, seed, directory, _repeat(arguments, seed))
     write(run, directory)
     if arguments.json:
         show_json(run.result)
@@ -99,6 +107,25 @@ def _run(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
         raise CommandError(f"{error}; what was recorded: {directory}", exits.INTERRUPTED) from error
 
 
+def _simulate(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
+    try:
+        with SimulationProgress(Console(stderr=True)) as progress:
+            return run_scenario(spec, seed=seed, directory=directory, listener=progress, repeat=repeat)[0]
+    except (NotReadyError, NotSetUpError, EscapeError) as error:
+        message = f"{error}\n    what the components said: {directory / 'logs'}"
+        raise CommandError(message, exits.INCONCLUSIVE) from error
+    except (KeyboardInterrupt, BaseExceptionGroup) as error:
+        if not _is_interrupt(error):
+            raise
+        raise CommandError(f"interrupted; what was recorded: {directory}", exits.INTERRUPTED) from error
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)
+
+
 def _directory(out: Path | None, spec: Scenario, seed: int) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     directory = out or Path("runs") / f"{stamp}-{spec.name}-{seed}"
@@ -126,4 +153,5 @@ def _keep_inputs(directory: Path, files: Sequence[Path]) -> None:
 
 def _repeat(arguments: argparse.Namespace, seed: int) -> str:
     chaos = ["--chaos", arguments.chaos] if arguments.chaos else []
-    return shlex.join(["ha", "run", arguments.file, *chaos, "--seed", str(seed)])
+    world = ["--world", arguments.world] if arguments.world != "real" else []
+    return shlex.join(["ha", "run", arguments.file, *chaos, *world, "--seed", str(seed)])

@@ -21,7 +21,7 @@ from ha.etcd.machine import EtcdMachine
 from ha.etcd.service import EtcdService
 from ha.etcd.watch import WatchHub
 from ha.etcd.wire import Encoder
-from ha.raft import Replica
+from ha.raft import Engine, open_engine
 from ha.world import Address, Host
 
 __all__ = ["Config", "serve"]
@@ -50,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Run a member until cancelled. Raises OSError, `ha.raft.JournalCorruptError`, ValueError for a bad config."""
     machine = EtcdMachine()
-    replica = _replica(host, config, machine)
+    replica = _engine(host, config, machine)
     timing = Timing(
         election_s=config.election_s,
         progress_s=config.progress_s,
@@ -74,9 +74,10 @@ async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None
         task_status.started()
 
 
-def _replica(host: Host, config: Config, machine: EtcdMachine) -> Replica:
+def _engine(host: Host, config: Config, machine: EtcdMachine) -> Engine:
     peers = {name: Address.parse(address) for name, address in config.members.items()}
-    return Replica(
+    return open_engine(
+        config.engine,
         host,
         name=config.name,
         peers=peers,
@@ -86,7 +87,6 @@ def _replica(host: Host, config: Config, machine: EtcdMachine) -> Replica:
         cluster_token=config.cluster_token,
         peer_port=peers[config.name].port,
         snapshot_every=config.snapshot_every,
-        engine=config.engine,
     )
 
 

@@ -12,7 +12,7 @@ partition. Before that it waits for the election, which is about to end.
 from __future__ import annotations
 
 from math import inf
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 import trio
 
@@ -50,33 +50,12 @@ from ha.etcd.errors import (
 from ha.etcd.leases import MAX_TTL_S
 from ha.etcd.lessor import Lessor
 from ha.etcd.machine import EtcdMachine
-from ha.raft import NoLeaderError, OverloadedError, RaftError, Status, TooLargeError
+from ha.raft import Engine, NoLeaderError, OverloadedError, RaftError, Status, TooLargeError
 from ha.world import Random
 
-__all__ = ["EtcdService", "Replicated"]
+__all__ = ["EtcdService"]
 
 _A = TypeVar("_A", bound=Answer)
-
-
-class Replicated(Protocol):
-    """What the service asks of `ha.raft.Replica`."""
-
-    async def propose(self, command: bytes) -> object:
-        """Replicate a command and return the machine's answer."""
-        ...
-
-    async def read_barrier(self) -> None:
-        """Wait until local reads are linearizable."""
-        ...
-
-    @property
-    def status(self) -> Status:
-        """What this member knows of the cluster."""
-        ...
-
-    async def wait_status_change(self, seen: Status) -> Status:
-        """Wait until leader, term or role differ."""
-        ...
 
 
 class EtcdService:
@@ -84,7 +63,7 @@ class EtcdService:
 
     def __init__(
         self,
-        replica: Replicated,
+        replica: Engine,
         machine: EtcdMachine,
         *,
         random: Random,

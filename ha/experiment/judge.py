@@ -89,7 +89,7 @@ def judge(
         memory_total_bytes=sum(observed.memory_bytes.values()),
         versions=versions(),
         machine=machine(),
-        run_dir=str(recording.directory),
+        run_dir=str(recording.directory or ""),
         repeat=repeat,
     )
     events = sorted(recording.events, key=lambda event: event.at_s)

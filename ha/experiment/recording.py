@@ -1,4 +1,4 @@
-"""The run directory while a run goes on: what is observed is written as it becomes known.
+"""What a run observes, as it becomes known: in memory, and in the run directory if there is one.
 
 A run that is interrupted, or whose supervisor is killed, leaves its history behind: every event, and all
 operations but the last buffer of them.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import IO, Protocol, Self
 
 import trio
 
@@ -33,18 +33,22 @@ class Listener(Protocol):
 class Recording:
     """Collects operations and events of one run, in memory and as JSON lines. Its clock starts at zero."""
 
-    def __init__(self, directory: Path, listener: Listener) -> None:
+    def __init__(self, directory: Path | None, listener: Listener) -> None:
         self.directory = directory
         self.operations: list[Operation] = []
         self.events: list[Event] = []
         self._listener = listener
         self._start = trio.current_time()
-        self._history_file = (directory / "history.jsonl").open("wb")
-        try:
-            self._events_file = (directory / "events.jsonl").open("wb")
-        except OSError:
-            self._history_file.close()
-            raise
+        self._files: list[IO[bytes]] = []
+        """The history, the events; none without a directory."""
+        if directory is not None:
+            try:
+                for name in ("history.jsonl", "events.jsonl"):
+                    self._files.append((directory / name).open("wb"))
+            except OSError:
+                for file in self._files:
+                    file.close()
+                raise
 
     def now_s(self) -> float:
         """Seconds since the run began."""
@@ -53,14 +57,16 @@ class Recording:
     def operation(self, operation: Operation) -> None:
         """Record a finished operation."""
         self.operations.append(operation)
-        self._history_file.write(encode_line(operation))
+        if self._files:
+            self._files[0].write(encode_line(operation))
         self._listener.operation(operation)
 
     def event(self, event: Event) -> None:
         """Record an event; on file at once, since they are few and tell what a broken run was about."""
         self.events.append(event)
-        self._events_file.write(encode_line(event))
-        self._events_file.flush()
+        if self._files:
+            self._files[1].write(encode_line(event))
+            self._files[1].flush()
         self._listener.event(event)
 
     def __enter__(self) -> Self:
@@ -70,7 +76,7 @@ class Recording:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         failures: list[OSError] = []
-        for file in (self._history_file, self._events_file):
+        for file in self._files:
             try:
                 file.close()
             except OSError as failure:  # closed all the same; what it had buffered is lost

@@ -31,7 +31,7 @@ _READY_LIMIT_S = 60.0
 class OpenWorld(Protocol):
     """Opens a world with the given nodes; closing it leaves nothing running."""
 
-    def __call__(self, *, nodes: list[str], directory: Path, seed: int) -> AbstractAsyncContextManager[World]:
+    def __call__(self, *, nodes: list[str], directory: Path | None, seed: int) -> AbstractAsyncContextManager[World]:
         """Open it."""
         ...
 

@@ -210,6 +210,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     memory_total_bytes: int
     versions: dict[str, str]
     machine: Machine
+    trace_digest: str | None = None
+    """Of everything that happened in a simulation: equal for equal seeds. None in the real world."""
     run_dir: str
     repeat: str
     """The command that repeats the run."""

@@ -1,11 +1,13 @@
-"""The replicated log: PySyncObj made safe, its journal on disk, its peers, its driver.
+"""The replicated log: PySyncObj made safe, its journal on disk, its peers, its driver; and PySyncObj as it is.
 
 Read in this order: `replica` (what callers use, and the driver), `core` (consensus, sans-IO, with the list of what
 was put right) and `elections`, `binding` (the only file that knows PySyncObj's insides), `journal` and `records`
 (what is durable, and how it lies on disk), `transport` and `frames` (how members talk), `sessions` (exactly once),
-`reads` (ReadIndex).
+`reads` (ReadIndex). The other engine, stock PySyncObj behind the same interface (`engines`), is `stock`,
+`stock_seams`, `stock_files` and `stock_transport`.
 """
 
+from ha.raft.engines import ENGINES, Engine, open_engine
 from ha.raft.errors import (
     JournalCorruptError,
     NoLeaderError,
@@ -14,10 +16,14 @@ from ha.raft.errors import (
     RaftError,
     TooLargeError,
 )
-from ha.raft.replica import MAX_COMMAND_BYTES, Replica, Role, StateMachine, Status
+from ha.raft.leadership import Role
+from ha.raft.replica import MAX_COMMAND_BYTES, Replica, StateMachine, Status
+from ha.raft.stock import StockReplica
 
 __all__ = [
+    "ENGINES",
     "MAX_COMMAND_BYTES",
+    "Engine",
     "JournalCorruptError",
     "NoLeaderError",
     "OutcomeUnknownError",
@@ -27,5 +33,7 @@ __all__ = [
     "Role",
     "StateMachine",
     "Status",
+    "StockReplica",
     "TooLargeError",
+    "open_engine",
 ]

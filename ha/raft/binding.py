@@ -33,7 +33,7 @@ from pysyncobj.version import VERSION
 from ha.raft.journal import NO_OP, Journal
 from ha.raft.messages import Entry, Message, RequestVote, Vote
 
-__all__ = ["CANDIDATE", "FOLLOWER", "LEADER", "REGULAR", "Outbox", "Peer", "StockRaft"]
+__all__ = ["CANDIDATE", "FOLLOWER", "LEADER", "REGULAR", "Outbox", "Peer", "StockRaft", "use_clock"]
 
 assert VERSION == "0.3.17", f"the private names in this file are those of PySyncObj 0.3.17, not {VERSION}"
 
@@ -53,6 +53,13 @@ _clock: Callable[[], float] = _standing_still
 
 def _now() -> float:
     return _clock()
+
+
+def use_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """Make this the clock that PySyncObj sees; returns the one that it saw before."""
+    global _clock
+    before, _clock = _clock, clock
+    return before
 
 
 syncobj.monotonicTime = _now
@@ -160,8 +167,7 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
 
     def enter(self) -> None:
         """Make this core's clock the one that PySyncObj sees; every entry point begins with it."""
-        global _clock  # noqa: PLW0603  (the only way to inject a clock into PySyncObj)
-        _clock = self._clock
+        use_clock(self._clock)
 
     # -- PySyncObj's state under plain names ---------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 import trio
@@ -37,20 +37,19 @@ from ha.raft.binding import CANDIDATE, LEADER
 from ha.raft.core import RaftCore, Timing
 from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, RaftError, TooLargeError
 from ha.raft.journal import Journal
+from ha.raft.leadership import Leadership, Role
 from ha.raft.messages import Forward, Message, ReadAnswer, ReadRequest
 from ha.raft.sessions import Request, Sessions
 from ha.raft.transport import LinkEvent, LinkTiming, PeerTransport
 from ha.world import Address, Host
 
-__all__ = ["MAX_COMMAND_BYTES", "Replica", "Role", "StateMachine", "Status"]
+__all__ = ["MAX_COMMAND_BYTES", "Replica", "StateMachine", "Status"]
 
 MAX_COMMAND_BYTES = 3 << 19
 """1.5 MiB, the limit of etcd."""
 MAX_PENDING = 20_000
 MAX_INBOX = 4096
 FORWARD_BYTES = 1 << 20
-
-Role: TypeAlias = Literal["leader", "follower", "candidate"]
 
 
 class StateMachine(Protocol):
@@ -123,11 +122,8 @@ class Replica:
         directory: str = "raft",
         peer_port: int = 2380,
         snapshot_every: int = 10_000,
-        engine: str = "pysyncobj",
     ) -> None:
         """`peers` are all members, this one included. Raises ValueError for what cannot work."""
-        if engine != "pysyncobj":
-            raise ValueError(f"no such engine: {engine!r}")
         if name not in peers:
             raise ValueError(f"{name!r} is not among the members {sorted(peers)}")
         if not 0 < 3 * heartbeat_s < election_s:
@@ -137,8 +133,7 @@ class Replica:
         self._path = f"{directory}/journal"
         self._sessions = Sessions()
         self._core: RaftCore | None = None
-        self._leadership: tuple[str | None, int, Role] = (None, 0, "follower")
-        self._changed = trio.Event()
+        self._leadership = Leadership()
         self._wake = trio.Event()
         self._room = trio.Event()
         self._inbox: deque[tuple[str, Message | LinkEvent]] = deque()
@@ -170,7 +165,7 @@ class Replica:
         """
         if len(command) > MAX_COMMAND_BYTES:
             raise TooLargeError(f"a command of {len(command)} bytes, more than {MAX_COMMAND_BYTES}")
-        await self._wait_leader()
+        await self._leadership.wait_leader(2 * self._timing.election_s)
         if len(self._pending) >= MAX_PENDING:
             raise OverloadedError(f"{MAX_PENDING} proposals wait already")
         sequence, self._next_sequence = self._next_sequence, self._next_sequence + 1
@@ -190,7 +185,7 @@ class Replica:
 
         Raises NoLeaderError.
         """
-        await self._wait_leader()
+        await self._leadership.wait_leader(2 * self._timing.election_s)
         waiter = _Waiter()
         self._new_barriers.append(waiter)
         self._wake.set()
@@ -201,15 +196,14 @@ class Replica:
     @property
     def status(self) -> Status:
         """What this member knows now."""
-        leader, term, role = self._leadership
-        core = self._core
+        leadership, core = self._leadership, self._core
         return Status(
             member=self._name,
-            leader=leader,
-            term=term,
+            leader=leadership.leader,
+            term=leadership.term,
             commit_index=core.commit_index if core else 0,
             applied_index=core.applied_index if core else 0,
-            role=role,
+            role=leadership.role,
             last_log_index=core.journal.last_index if core else 0,
             peers_connected=self._transport.connected,
         )
@@ -217,22 +211,12 @@ class Replica:
     @property
     def knows_leader(self) -> bool:
         """Whether proposals have somewhere to go."""
-        return self._leadership[0] is not None
+        return self._leadership.leader is not None
 
     async def wait_status_change(self, seen: Status) -> Status:
         """Wait until leader, term or role differ from what was seen."""
-        while self._leadership == (seen.leader, seen.term, seen.role):
-            await self._changed.wait()
+        await self._leadership.wait_change(seen.leader, seen.term, seen.role)
         return self.status
-
-    async def _wait_leader(self) -> None:
-        if self.knows_leader:
-            return
-        with trio.move_on_after(2 * self._timing.election_s):
-            while not self.knows_leader:
-                await self._changed.wait()
-        if not self.knows_leader:
-            raise NoLeaderError("no leader was elected within an election timeout")
 
     # -- life ----------------------------------------------------------------------------------------------
 
@@ -271,7 +255,7 @@ class Replica:
         barriers = [self._new_barriers, *self._rounds.values(), *(waiters for _, waiters in self._passing)]
         for waiter in [waiter for waiters in barriers for waiter in waiters]:
             waiter.fail(NoLeaderError("the member stopped"))
-        self._leadership = (None, self._leadership[1], "follower")
+        self._leadership.end()
 
     async def _drive(self, core: RaftCore, journal: Journal) -> None:
         while True:
@@ -335,13 +319,7 @@ class Replica:
 
     def _notice_leadership(self, core: RaftCore) -> bool:
         role: Role = "leader" if core.role == LEADER else "candidate" if core.role == CANDIDATE else "follower"
-        leadership = (core.leader, core.term, role)
-        if leadership == self._leadership:
-            return False
-        self._leadership = leadership
-        self._changed.set()
-        self._changed = trio.Event()
-        return True
+        return self._leadership.notice(core.leader, core.term, role)
 
     def _send_again(self) -> None:
         """The leader is another one, or may have lost what was sent to it."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from time import monotonic  # noqa: TID251  (when to redraw is a matter of real time)
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ from rich.text import Text
 from ha.history import Event, FaultEvent, Operation, PhaseEvent
 from ha.report.words import count
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "SimulationProgress"]
 
 PHASES = {
     "up": "Cluster comes up",
@@ -120,6 +121,35 @@ class Progress:
     def _counters(self) -> Text:
         ok, fail, info = (self._outcomes[outcome] for outcome in ("ok", "fail", "info"))
         return Text(f"{count(ok)} ok · {count(fail)} refused · {count(info)} unknown")
+
+
+class SimulationProgress(Progress):
+    """For a simulation, whose clock is virtual: redrawn when something happens. Times are those of the simulation."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, clock=self._now)
+        self._seen_s = 0.0
+        self._next_s = 0.0
+
+    def operation(self, operation: Operation) -> None:
+        """Count an operation of a client."""
+        super().operation(operation)
+        self._redraw(operation.completed_s or operation.invoked_s)
+
+    def event(self, event: Event) -> None:
+        """Take note of a phase or a fault."""
+        self._seen_s = max(self._seen_s, event.at_s)
+        super().event(event)
+        self._redraw(event.at_s)
+
+    def _now(self) -> float:
+        return self._seen_s
+
+    def _redraw(self, at_s: float) -> None:
+        self._seen_s = max(self._seen_s, at_s)
+        if self._live is not None and monotonic() >= self._next_s:
+            self._live.refresh()
+            self._next_s = monotonic() + _PERIOD_S
 
 
 def _live(console: Console, render: Callable[[], RenderableType]) -> Live | None:

@@ -24,6 +24,7 @@ __all__ = [
     "Experiment",
     "Fault",
     "FaultName",
+    "Liveness",
     "NodeGroup",
     "OperationBounds",
     "OperationGroup",
@@ -46,7 +47,7 @@ Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
-Engine: TypeAlias = Literal["pysyncobj"]
+Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
 FaultName: TypeAlias = Literal["kill", "pause", "restart"]
 WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store"]
 OperationGroup: TypeAlias = Literal["read", "write"]
@@ -116,7 +117,13 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         EtcdTopology,
         Meta(description="stacked: a member on every control-plane node. external: on nodes of role etcd."),
     ] = "stacked"
-    engine: Annotated[Engine, Meta(description="What keeps the members agreed.")] = "pysyncobj"
+    engine: Annotated[
+        Engine,
+        Meta(description="What keeps the members agreed. pysyncobj-stock is the library as it is, which loses writes."),
+    ] = "pysyncobj"
+    snapshot_count: Annotated[
+        int, Meta(ge=10, le=1_000_000, description="Log entries between two snapshots, as etcd's flag of this name.")
+    ] = 10_000
 
 
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -250,6 +257,24 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = {}
 
 
+class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What must hold once the load's time is over: a part of the cluster is healed, with the clients still at work
+    and everything else as broken as it is, and this part must serve again. Only then everything is healed.
+    """
+
+    core: Annotated[
+        list[str],
+        Meta(
+            min_length=1,
+            description="The nodes that are healed: a majority of the etcd members, an API server, and the load "
+            "balancer where there is one.",
+        ),
+    ]
+    within_s: Annotated[Period, Meta(description="Until they serve steadily: no request fails any more.")] = field(
+        name="within"
+    )
+
+
 class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One claim, the load and the faults that put it to the test, and the topologies on which it holds."""
 
@@ -263,6 +288,9 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
     faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
     expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()
+    liveness: Annotated[
+        Liveness | None, Meta(description="A core that must serve while the rest stays broken; without it none must.")
+    ] = None
 
 
 class ScenarioFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

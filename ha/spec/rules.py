@@ -106,6 +106,10 @@ def experiment(spec: Experiment, present: Collection[str], report: Report) -> No
     for path, bound in _bounds(spec):
         _bound(path, bound, report)
     _measurable(spec, report)
+    core = spec.liveness.core if spec.liveness is not None else []
+    for i, node in enumerate(core):
+        if node in core[:i]:
+            report(f"liveness.core[{i}]", f"{node!r} stands twice", allowed="each node once")
 
 
 def _workloads(spec: Experiment, present: Collection[str], report: Report) -> None:
@@ -212,12 +216,36 @@ def combination(shape: Topology, spec: Experiment, report: Report) -> None:
         _needs_no_api(shape, spec, report)
     for i, fault in enumerate(spec.faults):
         _victims(shape, fault.target, f"faults[{i}].target", report)
+    if spec.liveness is not None:
+        _core(shape, spec.liveness.core, report)
     if "load_balancer_detection" in spec.expect.recovery and not shape.count("load-balancer"):
         message = f"topology {shape.name!r} has no load balancer"
         report("expect.recovery.load_balancer_detection", message, allowed="on topologies with one")
     if "pods_running_elsewhere" in spec.expect.recovery and _schedulable(shape) == 1:
         message = f"topology {shape.name!r} has a single node that Pods can run on"
         report("expect.recovery.pods_running_elsewhere", message, allowed="on topologies with two or more")
+
+
+def _core(shape: Topology, core: Sequence[str], report: Report) -> None:
+    """A core that this topology does not have, or that could not serve whatever it did."""
+    roles = node_roles(shape)
+    for i, node in enumerate(core):
+        if node not in roles:
+            message = f"topology {shape.name!r} has no node {node!r}"
+            report(f"liveness.core[{i}]", message, allowed=", ".join(roles), near=nearest(node, roles))
+    members = shape.names(shape.etcd_role)
+    quorum = len(members) // 2 + 1
+    found = len(set(members) & set(core))
+    if found < quorum:
+        allowed = f"at least {quorum} of {', '.join(members)}"
+        report("liveness.core", f"has {found} of {len(members)} etcd members, which is no majority", allowed=allowed)
+    for names, what in (
+        (shape.names("control-plane"), "an API server"),
+        (shape.names("load-balancer"), "the load balancer"),
+    ):
+        if names and not set(names) & set(core):
+            message = f"clients reach nobody without {what}"
+            report("liveness.core", message, allowed=f"with {' or '.join(names)}")
 
 
 def _needs_no_api(shape: Topology, spec: Experiment, report: Report) -> None:

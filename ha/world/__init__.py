@@ -118,6 +118,13 @@ class File(Protocol):
         """Cut the file. Durable after the next `sync`."""
         ...
 
+    def flush(self) -> None:
+        """Hand everything to the operating system: it survives this process, not a loss of power.
+
+        Raises OSError (ENOSPC).
+        """
+        ...
+
     async def sync(self) -> None:
         """Make everything appended so far durable. Raises OSError (EIO, ENOSPC): the tail is then unknown."""
         ...

@@ -121,9 +121,13 @@ class SimDisk:
             if isinstance(one, DiskError):
                 self.refused += 1
                 raise OSError(errno.EIO, "Input/output error")
-            if isinstance(one, DiskFull) and growth:
-                self.refused += 1
-                raise OSError(errno.ENOSPC, "No space left on device")
+        self.check_room(growth)
+
+    def check_room(self, operation: _Operation) -> None:
+        """Raises OSError if a disk without room is asked to grow a file."""
+        if isinstance(operation, bytes) and operation and any(isinstance(one, DiskFull) for one in self.disturbances):
+            self.refused += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def detach(self, *, power_lost: bool) -> None:
         """The process that used the disk is gone: nothing that it still does has an effect."""
@@ -215,6 +219,11 @@ class SimFile:
     def _do(self, operation: _Operation) -> None:
         if self._disk.is_current(self._generation):
             self._content.do(operation)
+
+    def flush(self) -> None:
+        """See `ha.world.File`. What is appended is in the page cache already; a full disk has no room for it."""
+        if self._disk.is_current(self._generation) and self._content.pending:
+            self._disk.check_room(self._content.pending[-1])
 
     async def sync(self) -> None:
         """See `ha.world.File`. Raises OSError, from then on for good."""

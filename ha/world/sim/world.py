@@ -107,7 +107,7 @@ class SimWorld:
                 try:
                     yield self
                 finally:
-                    for node in {node for node, _ in self._processes}:
+                    for node in sorted({node for node, _ in self._processes}):
                         self.send_signal(node, "kill")
                     for watcher in self._watchers:
                         watcher.close()

@@ -35,7 +35,7 @@ NAMES = ("a", "b", "c")
 
 
 class LocalReplica:
-    """Implements `ha.etcd.service.Replicated` for one member that is alone: applies what is proposed at once.
+    """Implements `ha.raft.Engine` for one member that is alone: applies what is proposed at once.
 
     `fault` makes it refuse; `status` is what it knows of the cluster; `stalled` makes it answer nothing.
     """

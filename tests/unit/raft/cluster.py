@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 import trio
 
-from ha.raft import Replica, Status
+from ha.raft import Engine, Status, open_engine
 from ha.world import Address
 from tests.fakes.world import FakeHost, FakeWorld
 
@@ -36,13 +36,21 @@ class Cluster:
     """Members by name, each a process of a node of the same name."""
 
     def __init__(
-        self, world: FakeWorld, names: str, *, heartbeat_s=0.1, election_s=1.0, snapshot_every=10_000, token=TOKEN
+        self,
+        world: FakeWorld,
+        names: str,
+        *,
+        engine="pysyncobj",
+        heartbeat_s=0.1,
+        election_s=1.0,
+        snapshot_every=10_000,
+        token=TOKEN,
     ) -> None:
-        self.world, self.names = world, list(names)
+        self.world, self.names, self.engine = world, list(names), engine
         self.addresses = {name: Address(world.address(name), PORT) for name in self.names}
         self.options = {"heartbeat_s": heartbeat_s, "election_s": election_s, "snapshot_every": snapshot_every}
         self.tokens = dict.fromkeys(self.names, token)
-        self.replicas: dict[str, Replica] = {}
+        self.replicas: dict[str, Engine] = {}
         self.machines: dict[str, ListMachine] = {}
 
     async def start(self, *names: str) -> None:
@@ -51,7 +59,8 @@ class Cluster:
 
     async def _serve(self, name: str, host: FakeHost, *, task_status: trio.TaskStatus[None]) -> None:
         machine = self.machines[name] = ListMachine()
-        replica = self.replicas[name] = Replica(
+        replica = self.replicas[name] = open_engine(
+            self.engine,
             host,
             name=name,
             peers=self.addresses,

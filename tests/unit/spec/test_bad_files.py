@@ -25,6 +25,13 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "claim-empty": [("claim", "found ''")],
     "component-not-of-role": [("faults[0].target.component", "kube-apiserver does not run on worker of 'stacked-3'")],
     "component-unknown": [("faults[0].target.component", "did you mean 'kube-apiserver'?")],
+    "core-cannot-serve": [
+        ("liveness.core[1]", "topology 'external-3' has no node 'etcd-9'"),
+        ("liveness.core", "has 1 of 3 etcd members, which is no majority; allowed: at least 2 of etcd-1"),
+        ("liveness.core", "without an API server"),
+        ("liveness.core", "without the load balancer"),
+    ],
+    "core-node-twice": [("liveness.core[1]", "'etcd-1' stands twice; allowed: each node once")],
     "count-a-fraction": [("nodes[0].count", "found 1.5; allowed: an integer")],
     "count-a-word": [("nodes[0].count", "found 'three'; allowed: an integer, at least 1 and at most 50")],
     "count-too-large": [("nodes[1].count", "found 5000")],
@@ -41,14 +48,16 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "fault-lasts-beyond-the-end": [("faults[0].for", "would last until 11s")],
     "fault-unknown": [("faults[0].fault", "found 'killl'; allowed: one of kill, pause, restart; did you mean 'kill'?")],
     "faults-overlap": [("faults[1]", "overlaps faults[0]")],
-    "field-unknown": [("etcd.topologie", "unknown field; allowed: topology, engine; did you mean 'topology'?")],
+    "field-unknown": [
+        ("etcd.topologie", "unknown field; allowed: topology, engine, snapshot_count; did you mean 'topology'?")
+    ],
     "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
     "many-problems": [
         ("nodes[0].count", "found -1"),
         ("nodes[1].rol", "unknown field; allowed: role, count; did you mean 'role'?"),
         ("nodes[1].role", "is missing"),
-        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine"),
+        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine, snapshot_count"),
         ("timings.etcd_elektion", "did you mean 'etcd_election'?"),
     ],
     "name-a-number": [("name", "found 3")],
