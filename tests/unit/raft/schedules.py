@@ -57,9 +57,9 @@ def kind(message) -> str:
 class Schedule:
     """Members by name, the bag of messages, and the time."""
 
-    def __init__(self, names: str, make: Callable[..., Member], **options) -> None:
+    def __init__(self, names: str, make: Callable[..., Member], *, now: float = 1000.0, **options) -> None:
         self.names, self.make, self.options = list(names), make, options
-        self.now = 1000.0
+        self.now = now
         self.bag: list[tuple[str, str, object]] = []
         self.members: dict[str, Member] = {}
         self.clock_reads = 0

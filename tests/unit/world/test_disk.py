@@ -211,3 +211,37 @@ def test_paths_stay_inside_the_disk(tmp_path: Path, path: str) -> None:
 def test_a_missing_file_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         RealDisk(tmp_path).read("nothing")
+
+
+async def test_what_was_flushed_is_with_the_operating_system(tmp_path: Path, monkeypatch) -> None:
+    """It survives the process without any sync, and what is synced later includes it."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    file = RealDisk(tmp_path).open("log")
+    file.append(b"abcdef")
+    file.flush()
+    file.truncate(3)
+    file.append(b"x")
+    file.flush()
+    assert physical(tmp_path / "log") == b"abcx"
+    assert not synced
+    await file.sync()
+    assert len(synced) == 1
+    await file.sync()
+    assert len(synced) == 1
+    file.append(b"y")
+    await file.sync()
+    assert physical(tmp_path / "log").rstrip(b"\0") == b"abcxy"
+    file.close()
+
+
+async def test_a_failed_flush_stays_failed(tmp_path: Path, monkeypatch) -> None:
+    file = RealDisk(tmp_path).open("log")
+    file.append(b"abc")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda *_: failing(errno.ENOSPC)(0))
+        with pytest.raises(OSError, match="No space"):
+            file.flush()
+    with pytest.raises(OSError, match="an earlier sync failed"):
+        await file.sync()
+    file.close()
