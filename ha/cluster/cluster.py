@@ -7,6 +7,8 @@ A node that was powered off stays off until it is booted.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import trio
 
 from ha.cluster.plan import Plan
@@ -73,7 +75,8 @@ class Cluster:
         await trio.sleep(self.plan.topology.timings.container_backoff)
         running = {process.name for process in await self.world.processes(node)}
         if node not in self._off and spec.process not in running:
-            await self.world.boot(node, spec.process, spec.program, spec.config)
+            with suppress(ValueError):  # it was powered off since, and perhaps on again: it is another boot's now
+                await self.world.boot(node, spec.process, spec.program, spec.config)
 
     async def wait_ready(self, host: Host, *, timeout_s: float) -> None:
         """Until, of all that is on, every etcd member follows a leader, every API server answers /readyz, every

@@ -132,8 +132,9 @@ class _Run:
 
     async def _recover(self, host: Host) -> str | None:
         self.phase("recovery")
+        longest_s = self._plan.topology.timings.container_backoff_max  # of a component that was killed again and again
         try:
-            await self._cluster.wait_ready(host, timeout_s=_READY_LIMIT_S)
+            await self._cluster.wait_ready(host, timeout_s=_READY_LIMIT_S + longest_s)
         except NotReadyError as error:
             return str(error)
         return None

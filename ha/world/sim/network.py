@@ -105,9 +105,13 @@ class SimListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
         return await self._receiver.receive()
 
     def shut(self) -> None:
-        """Stop listening now. Connections that nobody accepted are reset."""
-        self.owner.wire.listeners.pop(self.address, None)
-        self.owner.listeners.pop(self, None)
+        """Stop listening now. Connections that nobody accepted are reset. Later calls do nothing: the address may be
+        another's by then.
+        """
+        if self not in self.owner.listeners:
+            return
+        del self.owner.listeners[self]
+        del self.owner.wire.listeners[self.address]
         while True:
             try:
                 stream = self._receiver.receive_nowait()

@@ -212,8 +212,6 @@ class SimWorld:
         """Enter a process into the table; the node is up from now on. Raises ValueError when the name is taken."""
         if (node, name) in self._processes:
             raise ValueError(f"{name!r} runs already on {node}")
-        if self.running(node) and self._gate.is_closed(next(p for (n, _), p in self._processes.items() if n == node)):
-            raise ValueError(f"{node} is paused")
         self.wire.unsilence(self.address(node))
         for host in self._without_power.pop(node, []):
             host.net.reset_forgotten()

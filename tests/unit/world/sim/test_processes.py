@@ -231,3 +231,32 @@ async def test_what_a_killed_process_still_does_reaches_nobody(autojump_clock) -
         assert done == ["cleaned up"]
         assert not world.logs
         assert world.running("a") == []
+
+
+async def test_what_a_killed_process_closes_late_is_no_longer_its_own(autojump_clock) -> None:
+    """Found by fuzzing: the server that was started in its place listened, and every connection was refused."""
+    async with FakeWorld() as world:
+        killed = world.host("a", "first")
+        late = await killed.net.listen(7)
+        killed.detach(power_lost=False)
+        await world.start("a", serve_echo)
+        await late.aclose()
+        stream = await dial(world, world.host("b"), "a")
+        await stream.send_all(b"x")
+        assert await stream.receive_some() == b"x"
+
+
+async def wait(_host: FakeHost, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    task_status.started()
+    await trio.sleep_forever()
+
+
+async def test_a_node_with_a_paused_process_starts_others(autojump_clock) -> None:
+    """SIGSTOP is of processes, not of machines. Found by fuzzing: a kubelet beside a paused etcd never came back."""
+    async with FakeWorld() as world:
+        await world.start("a", wait, process="paused")
+        await world.signal("a", "pause", process="paused")
+        world.programs["echo"] = lambda host, _config, *, task_status: serve_echo(host, task_status=task_status)
+        await world.boot("a", "later", "echo", b"")
+        await dial(world, world.host("b"), "a")
+        assert [info.name for info in world.running("a")] == ["later", "paused"]
