@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import randbelow
+from typing import get_args
 
+import msgspec
 import trio
 from rich.console import Console
 
@@ -29,8 +31,8 @@ from ha.history.result import Run
 from ha.report.directory import write
 from ha.report.progress import Progress, SimulationProgress
 from ha.report.terminal import closing, render
-from ha.spec import Scenario
-from ha.spec.load import advice, check_world, inputs, scenario
+from ha.spec import Engine, Scenario, Seed, WorldName
+from ha.spec.load import advice, inputs, override, scenario
 from ha.workload import NotSetUpError
 from ha.world.real import LeftoverError, WorldLostError
 from ha.world.sim import EscapeError
@@ -47,7 +49,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "the recorded history, and write a report. Exit code: 0 the claim held, 1 it did not, 2 the input is wrong, "
         "3 inconclusive.",
     )
-    parser.add_argument("file", help="a Topology or a Scenario: a file, or a name of the catalogue")
+    parser.add_argument(
+        "file",
+        help="a Topology, a Scenario or an Experiment (which runs on the first topology that it names): a file, or a "
+        "name of the catalogue",
+    )
     parser.add_argument(
         "--chaos",
         metavar="FILE",
@@ -56,11 +62,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--world",
-        choices=sorted(worlds.FAULTS),
-        default="real",
-        help="real: processes on loopback. sim: the same components in virtual time; one seed decides everything",
+        choices=get_args(WorldName),
+        help="real: processes on loopback; sim: the same components in virtual time, where one seed decides everything "
+        "(default: what the scenario says, else real)",
     )
-    parser.add_argument("--seed", type=int, help="decides every random choice of the run (default: a new one)")
+    parser.add_argument(
+        "--seed", type=_seed, help="decides every random choice of the run (default: the scenario's, else a new one)"
+    )
+    parser.add_argument(
+        "--engine", choices=get_args(Engine), help="what keeps the store's members agreed (default: the topology's)"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
     parser.set_defaults(command=_command)
@@ -68,13 +79,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _command(arguments: argparse.Namespace) -> int:
     spec = scenario(arguments.file, arguments.chaos)
-    check_world(spec, worlds.FAULTS[arguments.world])
+    spec = override(spec, world=arguments.world, seed=arguments.seed, engine=arguments.engine)
+    worlds.check(spec, arguments.file, arguments.chaos)
     for line in advice(spec):
         print(f"ha: note: {line}", file=sys.stderr)
-    seed = arguments.seed if arguments.seed is not None else randbelow(2**31)
+    seed = spec.seed if spec.seed is not None else randbelow(2**31)
     directory = _directory(arguments.out, spec, seed)
     _keep_inputs(directory, inputs(arguments.file, arguments.chaos))
-    run = (_simulate if arguments.world == "sim" else _run)(spec, seed, directory, _repeat(arguments, seed))
+    run = (_simulate if spec.world == "sim" else _run)(spec, seed, directory, _repeat(arguments, seed))
     write(run, directory)
     if arguments.json:
         show_json(run.result)
@@ -152,6 +164,13 @@ def _keep_inputs(directory: Path, files: Sequence[Path]) -> None:
 
 
 def _repeat(arguments: argparse.Namespace, seed: int) -> str:
-    chaos = ["--chaos", arguments.chaos] if arguments.chaos else []
-    world = ["--world", arguments.world] if arguments.world != "real" else []
-    return shlex.join(["ha", "run", arguments.file, *chaos, *world, "--seed", str(seed)])
+    given = {"--chaos": arguments.chaos, "--world": arguments.world, "--engine": arguments.engine, "--seed": seed}
+    flags = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
+    return shlex.join(["ha", "run", arguments.file, *flags])
+
+
+def _seed(text: str) -> int:
+    try:
+        return msgspec.convert(text, Seed, strict=False)
+    except msgspec.ValidationError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 to {2**53}") from None

@@ -7,6 +7,8 @@ import sys
 
 from ha.cli import exits
 from ha.cli.console import show_json
+from ha.experiment import worlds
+from ha.spec import Scenario
 from ha.spec.load import Problem, SpecError, load, resolve
 
 __all__ = ["register"]
@@ -31,6 +33,8 @@ def _command(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         try:
             spec = load(resolve(file))
+            if isinstance(spec, Scenario):
+                worlds.check(spec, file)
         except SpecError as error:
             problems += error.problems
         else:

@@ -19,6 +19,7 @@ from ha.spec.model import (
     Phase,
     Role,
     Scenario,
+    Seed,
     Spec,
     Target,
     Timings,
@@ -26,6 +27,7 @@ from ha.spec.model import (
     Topology,
     Workload,
     WorkloadType,
+    WorldName,
 )
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Phase",
     "Role",
     "Scenario",
+    "Seed",
     "Spec",
     "Target",
     "Timings",
@@ -52,4 +55,5 @@ __all__ = [
     "Topology",
     "Workload",
     "WorkloadType",
+    "WorldName",
 ]

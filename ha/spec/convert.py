@@ -23,7 +23,7 @@ from ha.spec.model import Target, Timings
 from ha.spec.problems import ROOT, Problem, nearest
 from ha.spec.source import Mapping, Node, Scalar, Sequence, join
 from ha.spec.timings import PRESETS
-from ha.spec.types import fields_of, is_duration, phrase, strip, within
+from ha.spec.types import fields_of, is_duration, phrase, strip, struct_or_name, within
 
 __all__ = ["Converter"]
 
@@ -168,6 +168,15 @@ class Converter:
                 self.problem(join(path, name), "unknown field", allowed=", ".join(allowed), near=nearest(name, allowed))
         return known
 
+    def _either(self, node: Node, type_: inspect.UnionType, path: str) -> Value:
+        """A struct, or the name of one."""
+        struct, name = struct_or_name(type_)
+        if isinstance(node, Mapping):
+            return self._struct(node, struct, path)
+        if isinstance(node, Scalar) and isinstance(node.value, str):
+            return self._string(node, name, path)
+        return self._wrong(node, type_, path)
+
     def _target(self, node: Node, _type: inspect.StructType, path: str) -> Value:
         if isinstance(node, Scalar) and isinstance(node.value, str):
             return Target(select=node.value)
@@ -204,6 +213,7 @@ _BY_TYPE: dict[type[inspect.Type], _Convert] = {
     inspect.ListType: Converter._list,  # noqa: SLF001
     inspect.DictType: Converter._dict,  # noqa: SLF001
     inspect.StructType: Converter._struct,  # noqa: SLF001
+    inspect.UnionType: Converter._either,  # noqa: SLF001
 }
 _SHORT_FORMS: dict[type, _Convert] = {
     Target: Converter._target,  # noqa: SLF001

@@ -26,16 +26,23 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest form that `parse_duration` reads back to the same value: ``0.3`` → ``300ms``."""
-    if seconds == 0:
+    """The shortest form that `parse_duration` reads back to the same value: ``0.3`` → ``300ms``. To the nanosecond."""
+    ns = round(seconds * 1e9)
+    if ns == 0:
         return "0s"
-    if seconds < 1:
-        return f"{_number(seconds * 1000)}ms"
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    parts = [(hours, "h"), (minutes, "m"), (rest, "s")]
-    return "".join(f"{_number(value)}{unit}" for value, unit in parts if value)
+    if ns < 1_000_000_000:
+        return f"{_number(ns, 1_000_000)}ms"
+    minutes, ns = divmod(ns, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    return "".join(
+        f"{_number(value, unit)}{name}"
+        for value, unit, name in ((hours, 1, "h"), (minutes, 1, "m"), (ns, 1_000_000_000, "s"))
+        if value
+    )
 
 
-def _number(value: float) -> str:
-    return f"{value:.6f}".rstrip("0").rstrip(".")
+def _number(value: int, unit: int) -> str:
+    """`value` units, without trailing zeros."""
+    whole, rest = divmod(value, unit)
+    digits = f"{rest:0{len(str(unit)) - 1}d}".rstrip("0") if rest else ""
+    return f"{whole}.{digits}" if digits else str(whole)

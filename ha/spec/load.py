@@ -9,18 +9,19 @@ raised as one `SpecError` with all its problems; nothing else is raised.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from collections.abc import Mapping as Table
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from ha.spec import rules
 from ha.spec.catalogue import catalogue, resolve
 from ha.spec.convert import Converter
-from ha.spec.model import Experiment, Scenario, ScenarioFile, Spec, TimingsName, Topology
+from ha.spec.model import Engine, Experiment, Scenario, ScenarioFile, Spec, TimingsName, Topology, WorldName
 from ha.spec.problems import ROOT, Problem, SpecError, nearest
-from ha.spec.rules import advice
-from ha.spec.source import Mapping, Node, Scalar, read
+from ha.spec.rules import Report, advice
+from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, join, read
 
 __all__ = [
     "API_VERSION",
@@ -31,12 +32,15 @@ __all__ = [
     "check_world",
     "inputs",
     "load",
+    "override",
     "resolve",
     "scenario",
 ]
 
 API_VERSION = "ha/v1"
 _HEADER = ("apiVersion", "kind")
+_ITS_OWN = "(the topology of the scenario)"
+"""Stands for the topologies of an experiment that is written out in a Scenario without naming any."""
 
 
 def load(path: Path | str) -> Spec:
@@ -45,72 +49,128 @@ def load(path: Path | str) -> Spec:
 
 
 def scenario(path: Path | str, chaos: Path | str | None = None) -> Scenario:
-    """What to run: a topology, or a whole Scenario; `chaos` is an experiment to run on it instead of its own.
+    """What to run: a topology, an experiment or a whole Scenario; `chaos` is an experiment to run instead of its own.
 
     Both may be paths or names of the catalogue. A topology alone gets the default experiment: kill the node
     of the etcd leader under load, or, where losing one member loses the quorum, kill and restart everything;
-    by clients of the API, or, where there is none, of the store.
+    by clients of the API, or, where there is none, of the store. An experiment alone gets the first topology
+    that it names.
     """
-    problems: list[Problem] = []
-    what = _attempt(path, problems)
-    how = _attempt(chaos, problems) if chaos is not None else None
-    if isinstance(what, Experiment):
-        message = "is an Experiment; it needs a topology to run on"
-        named = ", ".join(what.topologies)
-        problems.append(
-            _problem(str(path), message, f"a Topology ({named}) here, and the experiment as the chaos file")
-        )
-    if how is not None and not isinstance(how, Experiment):
-        problems.append(_problem(str(chaos), f"is {_kind(how)}", "an Experiment"))
-    if problems:
-        raise SpecError(problems)
-    assert isinstance(what, Topology | Scenario)
-    assert how is None or isinstance(how, Experiment)
-    if isinstance(what, Scenario) and how is None:
-        return what
-    shape = what if isinstance(what, Topology) else what.topology
-    file = _default_experiment(shape) if chaos is None else str(chaos)
-    if how is None:
-        loaded = load(resolve(file))
-        assert isinstance(loaded, Experiment)
-        how = loaded
-    lines = _lines_of(file)
-    rules.combination(shape, how, lines.problem)
-    if lines.problems:
-        raise SpecError(lines.problems)
-    return Scenario(name=_name(shape, how), topology=shape, experiment=how)
+    return _choose(path, chaos).scenario
 
 
 def inputs(path: Path | str, chaos: Path | str | None = None) -> list[Path]:
     """Every file that decides what `scenario` returns, for keeping: those given and those that they refer to."""
-    first = resolve(path)
-    spec = load(first)
-    refers: list[Path] = []
-    if isinstance(spec, Scenario):
-        named = Converter(str(first)).struct(read(first), ScenarioFile, header=_HEADER)
-        assert named is not None, "it is valid"
-        refers = [resolve(named.topology, beside=first), resolve(named.experiment, beside=first)]
-    elif isinstance(spec, Topology) and chaos is None:
-        refers = [resolve(_default_experiment(spec))]
-    if chaos is not None:
-        refers = [*refers[:1], resolve(chaos)]
-    return [first, *refers]
+    return _choose(path, chaos).files
 
 
-def check_world(scenario: Scenario, faults: Collection[str]) -> None:
-    """Raises SpecError when the experiment asks for a fault that the world cannot inject."""
-    problems = [
-        Problem(
-            file=f"experiment {scenario.experiment.name}",
-            field=f"faults[{i}].fault",
-            message=f"this world cannot inject {fault.fault!r}",
-            allowed=", ".join(sorted(faults)),
-        )
-        for i, fault in enumerate(scenario.experiment.faults)
-        if fault.fault not in faults
-    ]
+def override(
+    spec: Scenario, *, world: WorldName | None = None, seed: int | None = None, engine: Engine | None = None
+) -> Scenario:
+    """A scenario with what was given on the command line in place of what its file says."""
+    shape = spec.topology
+    if engine is not None:
+        shape = msgspec.structs.replace(shape, etcd=msgspec.structs.replace(shape.etcd, engine=engine))
+    return msgspec.structs.replace(
+        spec, topology=shape, world=world or spec.world, seed=spec.seed if seed is None else seed
+    )
+
+
+def check_world(
+    spec: Scenario,
+    faults: Table[WorldName, Collection[str]],
+    mutants: Collection[str],
+    *,
+    path: Path | str,
+    chaos: Path | str | None = None,
+) -> None:
+    """Raises SpecError when the scenario asks for what its world cannot do. `faults` by the world that can inject
+    them, `mutants` that can be planted; `path` and `chaos` as given to `scenario`, for the places of the problems.
+    """
+    choice = _choose(path, chaos)
+    lines = _lines_of(choice.home, choice.prefix)
+    report = _within(lines, choice.prefix)
+    for i, fault in enumerate(spec.experiment.faults):
+        if fault.fault not in faults[spec.world]:
+            able = [world for world, can in faults.items() if fault.fault in can]
+            allowed = ", ".join(sorted(faults[spec.world])) + "".join(f"; or world: {world}" for world in able)
+            report(f"faults[{i}].fault", f"the {spec.world} world cannot inject {fault.fault!r}", allowed=allowed)
+    problems = lines.problems
+    if spec.mutant is not None:
+        top = _lines_of(choice.files[0], "experiment")
+        rules.scenario(spec.world, spec.mutant, top.problem)
+        if spec.mutant not in mutants:
+            known = ", ".join(sorted(mutants))
+            top.problem("mutant", f"unknown mutant {spec.mutant!r}", allowed=known, near=nearest(spec.mutant, mutants))
+        problems += top.problems
     if problems:
         raise SpecError(problems)
+
+
+class _Choice(NamedTuple):
+    """A scenario and where it comes from."""
+
+    scenario: Scenario
+    files: list[Path]
+    home: Path
+    """The file in which the experiment stands."""
+    prefix: str
+    """The field of that file in which it stands; ROOT for the whole."""
+
+
+def _choose(path: Path | str, chaos: Path | str | None) -> _Choice:
+    what, given = _both(path, chaos)
+    first = resolve(path)
+    shape_file = how_file = first
+    if isinstance(what, Topology):
+        how_file = resolve(_default_experiment(what))
+    elif isinstance(what, Experiment):
+        shape_file = resolve(what.topologies[0], beside=first)
+    else:
+        shape_file, how_file = _references(first)
+    if chaos is not None:
+        how_file = resolve(chaos)
+    files = list(dict.fromkeys([first, shape_file, how_file]))
+    prefix = "experiment" if isinstance(what, Scenario) and how_file == first else ROOT
+    if isinstance(what, Scenario) and given is None:
+        return _Choice(what, files, how_file, prefix)
+    shape = what.topology if isinstance(what, Scenario) else load(shape_file)
+    how = given or load(how_file)
+    assert isinstance(shape, Topology)
+    assert isinstance(how, Experiment)
+    whole = Scenario(name=_name(shape, how), topology=shape, experiment=how)
+    if isinstance(what, Scenario):
+        whole = msgspec.structs.replace(whole, world=what.world, seed=what.seed, mutant=what.mutant)
+    choice = _Choice(whole, files, how_file, prefix)
+    lines = _lines_of(how_file, prefix)
+    rules.combination(shape, how, lines.problem)
+    if lines.problems:
+        raise SpecError(lines.problems)
+    return choice
+
+
+def _both(path: Path | str, chaos: Path | str | None) -> tuple[Spec, Experiment | None]:
+    """The two files that were named, with the problems of both."""
+    problems: list[Problem] = []
+    what = _attempt(path, problems)
+    how = _attempt(chaos, problems) if chaos is not None else None
+    if isinstance(what, Experiment) and chaos is not None:
+        allowed = f"a Topology ({', '.join(what.topologies)}) or a Scenario to run {str(chaos)!r} on"
+        problems.append(_problem(str(path), "is an Experiment", allowed))
+    if how is not None and not isinstance(how, Experiment):
+        problems.append(_problem(str(chaos), f"is {_kind(how)}", "an Experiment"))
+    if problems or what is None:
+        raise SpecError(problems)
+    return what, how if isinstance(how, Experiment) else None
+
+
+def _references(file: Path) -> tuple[Path, Path]:
+    """Where the topology and the experiment of a valid Scenario file stand."""
+    root = read(file)
+    assert isinstance(root, Mapping)
+    parts = [root.entries[name].value for name in ("topology", "experiment")]
+    shape, how = (resolve(part.text, beside=file) if isinstance(part, Scalar) else file for part in parts)
+    return shape, how
 
 
 def _attempt(path: Path | str, problems: list[Problem]) -> Spec | None:
@@ -128,12 +188,23 @@ def _default_experiment(shape: Topology) -> str:
     return "kill-etcd-leader" if survives else "cold-restart"
 
 
-def _lines_of(file: str) -> Converter:
-    """A collector for problems of an experiment that is itself valid."""
-    path = resolve(file)
-    converter = Converter(str(path))
-    converter.struct(read(path), Experiment, header=_HEADER)
+def _lines_of(file: Path, prefix: str) -> Converter:
+    """A collector for problems of a valid file: of an Experiment, or of a Scenario with one in its field `prefix`."""
+    converter = Converter(str(file))
+    if prefix == ROOT:
+        converter.struct(read(file), Experiment, header=_HEADER)
+    else:
+        converter.struct(_with_topologies(read(file)), ScenarioFile, header=_HEADER)
     return converter
+
+
+def _within(converter: Converter, prefix: str) -> Report:
+    """Reports problems of what stands in a field of a file."""
+
+    def report(field: str, message: str, *, allowed: str = "", near: str = "") -> None:
+        converter.problem(join(prefix, field), message, allowed=allowed, near=near)
+
+    return report
 
 
 def _name(shape: Topology, experiment: Experiment) -> str:
@@ -215,20 +286,59 @@ def _experiment(root: Node, converter: Converter, path: Path, chain: tuple[Path,
 
 
 def _scenario(root: Node, converter: Converter, path: Path, chain: tuple[Path, ...]) -> Scenario | None:
-    file = converter.struct(root, ScenarioFile, header=_HEADER)
+    file = converter.struct(_with_topologies(root), ScenarioFile, header=_HEADER)
     if file is None:
         return None
-    shape = _reference(file.topology, Topology, "topology", converter, path, chain)
-    experiment = _reference(file.experiment, Experiment, "experiment", converter, path, chain)
-    if not (isinstance(shape, Topology) and isinstance(experiment, Experiment)):
+    assert isinstance(root, Mapping)
+    shape: Spec | None
+    if isinstance(file.topology, Topology):
+        rules.topology(file.topology, _within(converter, "topology"))
+        shape = msgspec.structs.replace(file.topology, timings_name=_timings_name(root.entries["topology"].value))
+    else:
+        shape = _reference(file.topology, Topology, "topology", converter, path, chain)
+    how: Spec | None
+    if isinstance(file.experiment, Experiment):
+        present = {field.removeprefix("experiment.") for field in converter.lines if field.startswith("experiment.")}
+        rules.experiment(file.experiment, present, _within(converter, "experiment"))
+        how = file.experiment
+    else:
+        how = _reference(file.experiment, Experiment, "experiment", converter, path, chain)
+    rules.scenario(file.world, file.mutant, converter.problem)
+    if not (isinstance(shape, Topology) and isinstance(how, Experiment)):
         return None
-    lines = _lines_of(str(resolve(file.experiment, beside=path)))
-    rules.combination(shape, experiment, lines.problem)
+    if how.topologies == [_ITS_OWN]:
+        how = msgspec.structs.replace(how, topologies=[shape.name])
+    if not converter.problems:
+        _fit(shape, how, file, converter, path)
+    return Scenario(
+        name=file.name, topology=shape, experiment=how, world=file.world, seed=file.seed, mutant=file.mutant
+    )
+
+
+def _fit(shape: Topology, how: Experiment, file: ScenarioFile, converter: Converter, path: Path) -> None:
+    """Hold the two against each other; problems stand where the experiment does."""
+    if isinstance(file.experiment, Experiment):
+        rules.combination(shape, how, _within(converter, "experiment"))
+        return
+    target = resolve(file.experiment, beside=path)
+    lines = _lines_of(target, ROOT)
+    rules.combination(shape, how, lines.problem)
     if lines.problems:
         message = f"{file.experiment!r} does not fit {shape.name!r}"
-        converter.problem("experiment", message, allowed=", ".join(experiment.topologies) + " as its topology")
+        converter.problem("experiment", message, allowed=", ".join(how.topologies) + " as its topology")
         converter.problems.extend(lines.problems)
-    return Scenario(name=file.name, topology=shape, experiment=experiment)
+
+
+def _with_topologies(root: Node) -> Node:
+    """An experiment that is written out in a Scenario need not say on what it holds: that is its topology."""
+    assert isinstance(root, Mapping)
+    entry = root.entries.get("experiment")
+    if entry is None or not isinstance(entry.value, Mapping) or "topologies" in entry.value.entries:
+        return root
+    line = entry.line
+    named = Entry(Sequence([Scalar(_ITS_OWN, _ITS_OWN, line)], line), line)
+    experiment = Mapping({**entry.value.entries, "topologies": named}, entry.value.line)
+    return Mapping({**root.entries, "experiment": Entry(experiment, line)}, root.line)
 
 
 def _reference(

@@ -32,6 +32,7 @@ __all__ = [
     "Role",
     "Scenario",
     "ScenarioFile",
+    "Seed",
     "Spec",
     "Target",
     "Timings",
@@ -39,17 +40,21 @@ __all__ = [
     "Topology",
     "Workload",
     "WorkloadType",
+    "WorldName",
 ]
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, extra={"format": "duration"})]
 Period: TypeAlias = Annotated[float, Meta(gt=0, le=86400, extra={"format": "duration"})]
 Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+"""What JSON keeps exactly, whoever reads it."""
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
 Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
 FaultName: TypeAlias = Literal["kill", "pause", "restart"]
 WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store"]
+WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
 Component: TypeAlias = Literal[
@@ -294,20 +299,47 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ScenarioFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Names a topology and an experiment to run on it."""
+    """A topology and an experiment to run on it, each named or written out in place, and where it runs. With both
+    written out and a seed this one file repeats a run.
+    """
 
     name: Annotated[Name, Meta(description="Name of the scenario.")]
-    topology: Annotated[str, Meta(description="A path relative to this file, or a name of the catalogue.")]
-    experiment: Annotated[str, Meta(description="A path relative to this file, or a name of the catalogue.")]
+    topology: Annotated[
+        Topology | str,
+        Meta(description="A path relative to this file, a name of the catalogue, or the topology itself."),
+    ]
+    experiment: Annotated[
+        Experiment | str,
+        Meta(
+            description="A path relative to this file, a name of the catalogue, or the experiment itself. Its "
+            "`topologies` may then be left out, and are not looked up."
+        ),
+    ]
+    world: Annotated[
+        WorldName,
+        Meta(
+            description="real: processes on loopback. sim: the same components in virtual time, where the seed decides "
+            "everything. `--world` overrides it."
+        ),
+    ] = "real"
+    seed: Annotated[
+        Seed | None, Meta(description="Decides every random choice; without it a new one. `--seed` overrides it.")
+    ] = None
+    mutant: Annotated[
+        Name | None, Meta(description="A bug that is planted for the time of the run, to see it found; in sim only.")
+    ] = None
     description: Annotated[str, Meta(description="For people.")] = ""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A topology and an experiment, resolved."""
+    """A topology and an experiment, resolved, and where they meet."""
 
     name: Name
     topology: Topology
     experiment: Experiment
+    world: WorldName = "real"
+    seed: int | None = None
+    mutant: str | None = None
 
 
 Spec: TypeAlias = Topology | Experiment | Scenario

@@ -16,7 +16,7 @@ from ha.spec.load import API_VERSION
 from ha.spec.model import Experiment, ScenarioFile, Timings, Topology
 from ha.spec.rules import LEADERS, ROLES
 from ha.spec.timings import PRESETS
-from ha.spec.types import fields_of, is_duration, phrase, strip
+from ha.spec.types import fields_of, is_duration, phrase, strip, struct_or_name
 
 __all__ = ["markdown"]
 
@@ -41,7 +41,16 @@ expect:
 _SCENARIO = """\
 name: mine
 topology: topologies/mine.yaml
-experiment: kill-etcd-leader"""
+experiment:
+  name: freeze-the-leader
+  claim: Nothing acknowledged is lost.
+  duration: 10s
+  workloads:
+    - {type: register, clients: 8, rate: 150}
+  faults:
+    - {fault: pause, target: etcd-leader, at: 3s, for: 4s}
+world: sim
+seed: 7"""
 
 _DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "Topology": (Topology, _TOPOLOGY),
@@ -88,6 +97,9 @@ def _struct(cls: type[msgspec.Struct]) -> Iterator[str]:
 
 def _value(field: inspect.Field) -> str:
     type_ = strip(field.type)
+    if isinstance(type_, inspect.UnionType):
+        struct, _ = struct_or_name(type_)
+        return f"a name, a path, or the fields of [{struct.cls.__name__}](#kind-{struct.cls.__name__.lower()})"
     inner = strip(type_.item_type) if isinstance(type_, inspect.ListType) else type_
     if isinstance(inner, inspect.StructType):
         return f"[{inner.cls.__name__}](#{inner.cls.__name__.lower()})" + (", a list" if inner is not type_ else "")

@@ -15,7 +15,7 @@ from ha.spec.durations import format_duration
 from ha.spec.model import Bound, Experiment, Fault, Role, Scenario, Target, Timings, Topology
 from ha.spec.problems import nearest
 
-__all__ = ["Report", "advice", "combination", "experiment", "node_roles", "topology"]
+__all__ = ["Report", "advice", "combination", "experiment", "node_roles", "scenario", "topology"]
 
 ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
 LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
@@ -314,6 +314,15 @@ def _components(shape: Topology, role: Role) -> list[str]:
 def _schedulable(shape: Topology) -> int:
     """Control-plane nodes are tainted unless there is no worker."""
     return shape.count("worker") or shape.count("control-plane")
+
+
+# ---- a scenario
+
+
+def scenario(world: str, mutant: str | None, report: Report) -> None:
+    """What only one world has."""
+    if mutant is not None and world != "sim":
+        report("mutant", f"bugs are planted in the simulated world only, not in the {world} one", allowed="world: sim")
 
 
 # ---- allowed, but unwise

@@ -18,7 +18,7 @@ import yaml
 
 from ha.spec.problems import ROOT, Problem, SpecError
 
-__all__ = ["Entry", "Mapping", "Node", "Scalar", "Sequence", "join", "read"]
+__all__ = ["Entry", "Mapping", "Node", "Scalar", "Sequence", "join", "plain_value", "read"]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -203,9 +203,11 @@ class _Tree:
 
 
 def _resolve(node: yaml.ScalarNode) -> str | int | float | bool | None:
-    text: str = node.value
-    if node.style is not None:
-        return text
+    return node.value if node.style is not None else plain_value(node.value)
+
+
+def plain_value(text: str) -> str | int | float | bool | None:
+    """What a scalar without quotes means."""
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):

@@ -8,30 +8,39 @@ from msgspec import inspect
 
 from ha.spec.durations import EXAMPLES, format_duration
 
-__all__ = ["fields_of", "is_derived", "is_duration", "phrase", "strip", "within"]
+__all__ = ["fields_of", "is_derived", "is_duration", "phrase", "strip", "struct_or_name", "within"]
 
 
 def strip(type_: inspect.Type) -> inspect.Type:
-    """The type without its metadata."""
-    while isinstance(type_, inspect.Metadata):
-        type_ = type_.type
-    if isinstance(type_, inspect.UnionType):
-        return strip(_optional(type_))
+    """The type without its metadata. Of the unions one is left: a struct that may be given by its name."""
+    while isinstance(type_, inspect.Metadata | inspect.UnionType):
+        inner = type_.type if isinstance(type_, inspect.Metadata) else _optional(type_)
+        if inner is None:
+            break
+        type_ = inner
     return type_
 
 
-def _optional(union: inspect.UnionType) -> inspect.Type:
-    """``X | None`` is read as X: leaving the field out is how a file says None."""
-    (inner,) = [t for t in union.types if not isinstance(t, inspect.NoneType)]
-    return inner
+def _optional(union: inspect.UnionType) -> inspect.Type | None:
+    """``X | None`` is read as X: leaving the field out is how a file says None. None: it is no such union."""
+    inner = [t for t in union.types if not isinstance(t, inspect.NoneType)]
+    return inner[0] if len(inner) == 1 else None
+
+
+def struct_or_name(union: inspect.UnionType) -> tuple[inspect.StructType, inspect.StrType]:
+    """The two that the union is of."""
+    (struct,) = [t for t in union.types if isinstance(t, inspect.StructType)]
+    (name,) = [t for t in union.types if isinstance(t, inspect.StrType)]
+    return struct, name
 
 
 def is_duration(type_: inspect.Type) -> bool:
     """Whether the value is written as a duration."""
-    while isinstance(type_, inspect.Metadata | inspect.UnionType):
-        if isinstance(type_, inspect.Metadata) and (type_.extra or {}).get("format") == "duration":
+    inner: inspect.Type | None = type_
+    while isinstance(inner, inspect.Metadata | inspect.UnionType):
+        if isinstance(inner, inspect.Metadata) and (inner.extra or {}).get("format") == "duration":
             return True
-        type_ = type_.type if isinstance(type_, inspect.Metadata) else _optional(type_)
+        inner = inner.type if isinstance(inner, inspect.Metadata) else _optional(inner)
     return False
 
 
@@ -62,6 +71,8 @@ def phrase(type_: inspect.Type) -> str:
 
 
 def _container_phrase(plain: inspect.Type) -> str:
+    if isinstance(plain, inspect.UnionType):
+        return "a name or a path, or " + phrase(struct_or_name(plain)[0])
     if isinstance(plain, inspect.ListType):
         return ("a list of at least one of: " if plain.min_length else "a list of: ") + phrase(plain.item_type)
     if isinstance(plain, inspect.DictType):
@@ -72,7 +83,7 @@ def _container_phrase(plain: inspect.Type) -> str:
 
 def _range(type_: inspect.IntType | inspect.FloatType, show: Callable[[float], str]) -> str:
     limits: list[str] = []
-    if type_.ge:
+    if type_.ge or (type_.ge == 0 and isinstance(type_, inspect.IntType)):
         limits.append(f"at least {show(type_.ge)}")
     if type_.gt is not None:
         limits.append(f"more than {show(type_.gt)}")

@@ -60,6 +60,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("etcd", "found 'stacked'; allowed: a mapping with topology, engine, snapshot_count"),
         ("timings.etcd_elektion", "did you mean 'etcd_election'?"),
     ],
+    "mutant-in-the-real-world": [("mutant", "in the simulated world only, not in the real one; allowed: world: sim")],
     "name-a-number": [("name", "found 3")],
     "name-not-a-label": [("name", "found 'Bad_Name'; allowed: lower-case letters")],
     "store-alone-with-a-worker": [("nodes", "allowed: at least one, or nodes of role etcd only")],
@@ -91,11 +92,31 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "restart-for-a-while": [("faults[0].for", "a restart is over when it was injected; allowed: no for")],
     "role-twice": [("nodes[2].role", "the role 'worker' stands twice")],
     "role-unknown": [("nodes[1].role", "found 'wroker'")],
+    "scenario-inline-does-not-fit": [
+        ("topology.nodes[1].role", "stacked etcd has no nodes of its own"),
+        ("experiment.topologies[1]", "'nowhere' stands twice"),
+        ("experiment.workloads[0].replicas", "a register workload has no replicas; allowed: type, clients, keys, rate"),
+        ("experiment.faults[1].at", "found 11s; allowed: before the load ends at 10s"),
+    ],
+    "scenario-inline-problems": [
+        ("topology.apiVersion", "unknown field; allowed: name, nodes, etcd, timings, description"),
+        ("topology.nodes[0].count", "found 0; allowed: an integer, at least 1"),
+        ("experiment.workloads", "is missing"),
+        ("experiment.workload", "unknown field; allowed: name"),
+    ],
+    "scenario-inline-target-not-there": [
+        ("experiment.faults[0].target", "topology 'single-node' has no node 'worker-1'; allowed: control-plane-1")
+    ],
+    "scenario-topology-a-list": [
+        ("topology", "found a list; allowed: a name or a path, or a mapping with name, nodes, etcd"),
+        ("experiment", "found 7; allowed: a name or a path, or a mapping with name, claim"),
+    ],
     "scenario-without-victims": [
         ("experiment", "'kill-worker' does not fit 'single-node'"),
         ("faults[0].target", "topology 'single-node' has no worker"),
         ("expect.recovery.pods_running_elsewhere", "a single node that Pods can run on"),
     ],
+    "seed-negative": [("seed", "found -1; allowed: an integer, at least 0 and at most 9007199254740992")],
     "stacked-with-etcd-nodes": [("nodes[1].role", "stacked etcd has no nodes of its own")],
     "syntax-tab": [(ROOT, "not valid YAML")],
     "syntax-unclosed": [(ROOT, "not valid YAML: while parsing a flow mapping")],
@@ -111,6 +132,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "topology-unknown": [("topologies[0]", "did you mean 'stacked-3'?")],
     "two-documents": [(ROOT, "found 2 documents; allowed: one document")],
     "two-load-balancers": [("nodes[1].count", "found 2 load balancers; allowed: at most one")],
+    "world-unknown": [("world", "found 'simm'; allowed: one of real, sim; did you mean 'sim'?")],
     "workload-field-of-another": [("workloads[0].rate", "a deployment workload has no rate")],
     "workloads-none-writes": [("workloads", "no workload writes"), ("faults[0].at", "found 0s")],
     "workload-unknown": [("workloads[0].type", "did you mean 'register'?")],

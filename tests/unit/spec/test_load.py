@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from ha.spec import Scenario, Target, Topology
-from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, resolve, scenario
+from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, override, resolve, scenario
 from ha.spec.timings import FAST, UPSTREAM
 
 TOPOLOGY = """
@@ -123,9 +123,70 @@ def test_topology_that_cannot_lose_a_member_gets_the_cold_restart(tmp_path: Path
     assert scenario("single-node").experiment.name == "cold-restart"
 
 
-def test_experiment_alone_is_refused_with_the_topologies_it_names() -> None:
-    with pytest.raises(SpecError, match=r"needs a topology to run on; allowed: a Topology \(one-control-plane, "):
-        scenario("kill-worker")
+def test_experiment_alone_runs_on_the_first_topology_that_it_names(tmp_path: Path) -> None:
+    assert scenario("kill-worker").name == "kill-worker-on-one-control-plane"
+    assert inputs("kill-worker") == [resolve("kill-worker"), resolve("one-control-plane")]
+    (tmp_path / "shapes").mkdir()
+    shape = write(tmp_path / "shapes", "mine.yaml", TOPOLOGY)
+    alone = write(tmp_path, "e.yaml", EXPERIMENT.replace("[stacked-3]", "[shapes/mine.yaml, stacked-3]"))
+    assert scenario(alone).name == "poke-on-mine"
+    assert inputs(alone) == [alone, shape]
+
+
+def test_experiment_on_an_experiment_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"kill-worker: .*is an Experiment; allowed: a Topology \(one-control-plane, "):
+        scenario("kill-worker", "cold-restart")
+
+
+SCENARIO = """
+apiVersion: ha/v1
+kind: Scenario
+name: both
+topology:
+  name: mine
+  nodes: [{role: control-plane, count: 3}]
+  timings: fast
+experiment:
+  name: poke
+  claim: Nothing happens.
+  duration: 10s
+  workloads: [{type: register, rate: 10}]
+  faults: [{fault: pause, target: control-plane-3, at: 1s, for: 300ms}]
+"""
+
+
+def test_scenario_file_may_hold_all_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "s.yaml", SCENARIO + "world: sim\nseed: 7\nmutant: vote-twice\n")
+    spec = scenario(path)
+    assert (spec.world, spec.seed, spec.mutant) == ("sim", 7, "vote-twice")
+    assert (spec.topology.timings_name, spec.topology.timings) == ("fast", FAST)
+    assert spec.experiment.topologies == ["mine"]
+    assert inputs(path) == [path]
+
+
+def test_scenario_file_may_name_one_and_hold_the_other(tmp_path: Path) -> None:
+    before, _, after = SCENARIO.partition("experiment:")
+    one = write(tmp_path, "one.yaml", before + "experiment: cold-restart\n")
+    other = write(tmp_path, "other.yaml", before.partition("topology:")[0] + "topology: stacked-3\nexperiment:" + after)
+    assert (scenario(one).topology.name, scenario(one).experiment.name) == ("mine", "cold-restart")
+    assert (scenario(other).topology.name, scenario(other).experiment.name) == ("stacked-3", "poke")
+    assert inputs(one) == [one, resolve("cold-restart")]
+    assert inputs(other) == [other, resolve("stacked-3")]
+
+
+def test_another_experiment_leaves_the_rest_of_a_scenario_as_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path, "s.yaml", SCENARIO + "world: sim\nseed: 7\n")
+    spec = scenario(path, "cold-restart")
+    assert (spec.experiment.name, spec.topology.name, spec.world, spec.seed) == ("cold-restart", "mine", "sim", 7)
+    assert inputs(path, "cold-restart") == [path, resolve("cold-restart")]
+
+
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    spec = scenario(write(tmp_path, "s.yaml", SCENARIO + "world: sim\nseed: 7\n"))
+    assert override(spec) == spec
+    other = override(spec, world="real", seed=0, engine="pysyncobj-stock")
+    assert (other.world, other.seed, other.topology.etcd.engine) == ("real", 0, "pysyncobj-stock")
+    assert other.experiment == spec.experiment
 
 
 def test_topology_as_experiment_is_refused() -> None:
@@ -174,11 +235,34 @@ def test_etcd_runs_on_control_planes_only_when_stacked(tmp_path: Path) -> None:
         scenario("external-3", path)
 
 
-def test_fault_that_the_world_lacks_is_refused() -> None:
+ABLE = {"real": ["kill"], "sim": ["kill", "pause"]}
+
+
+def test_fault_that_the_world_lacks_is_refused_with_its_line_and_who_can() -> None:
     spec = scenario("stacked-3", "pause-etcd-leader")
-    check_world(spec, frozenset({"kill", "pause"}))
-    with pytest.raises(SpecError, match=r"faults\[0\].fault: this world cannot inject 'pause'; allowed: kill"):
-        check_world(spec, frozenset({"kill"}))
+    check_world(override(spec, world="sim"), ABLE, [], path="stacked-3", chaos="pause-etcd-leader")
+    reason = r"leader.yaml:\d+: faults\[0\].fault: the real world cannot inject 'pause'; allowed: kill; or world"
+    with pytest.raises(SpecError, match=reason):
+        check_world(spec, ABLE, [], path="stacked-3", chaos="pause-etcd-leader")
+
+
+def test_fault_of_an_experiment_in_a_scenario_is_found_there(tmp_path: Path) -> None:
+    path = write(tmp_path, "s.yaml", SCENARIO)
+    with pytest.raises(SpecError, match=r"s.yaml:\d+: experiment.faults\[0\].fault: the real world cannot inject"):
+        check_world(scenario(path), ABLE, [], path=path)
+
+
+def test_mutant_must_be_known_and_its_world_simulated(tmp_path: Path) -> None:
+    path = write(tmp_path, "s.yaml", SCENARIO + "world: sim\nmutant: vote-twise\n")
+    spec = scenario(path)
+    check_world(spec, ABLE, ["vote-twise"], path=path)
+    unknown = (
+        r"s.yaml:16: mutant: unknown mutant 'vote-twise'; allowed: skip-fsync, vote-twice; did you mean 'vote-twice'"
+    )
+    with pytest.raises(SpecError, match=unknown):
+        check_world(spec, ABLE, ["vote-twice", "skip-fsync"], path=path)
+    with pytest.raises(SpecError, match="mutant: bugs are planted in the simulated world only"):
+        check_world(override(spec, world="real"), {"real": ["pause"]}, ["vote-twise"], path=path)
 
 
 def test_existing_file_wins_over_the_catalogue_and_the_catalogue_over_a_directory(
