@@ -10,13 +10,13 @@ leave a node that nobody boots, and a fault without a record would be one that n
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal
 
 import msgspec
 import trio
 
-from ha.chaos.faults import registry
+from ha.chaos.faults import Action, Strike, registry
 from ha.chaos.targets import Victim, resolve
 from ha.cluster import Cluster, NoLeaderSeenError, View
 from ha.history import Event, FaultEvent
@@ -29,10 +29,12 @@ _LIMIT_S = 30.0
 """Of one injection and of one undo, neither of which a cancellation interrupts."""
 
 
-class _Active(msgspec.Struct, frozen=True):
+class _Active(msgspec.Struct):
     index: int
     fault: Fault
     victims: list[Victim]
+    actions: list[Action]
+    """What is in force."""
     struck_at: float
     """By trio's clock. Whom to hit may take a while to find out; the fault lasts from here."""
 
@@ -78,71 +80,93 @@ class Injector:
             active = await self._inject(fault, random)
             if fault.for_s is not None and active is not None:
                 await trio.sleep_until(active.struck_at + fault.for_s)
-                await self._undo(active)
+                await self._undo(active, active.actions)
 
     async def _inject(self, fault: Fault, random: Random) -> _Active | None:
         """None when there is nothing to undo."""
         kind = self._types[fault.fault]
         index = self._count
         self._count += 1
-        unknown = _Active(index, fault, [], trio.current_time())
+        unknown = _Active(index, fault, [], [], trio.current_time())
         begun_s = self._now_s()
         try:
             victims = await resolve(fault.target, self._cluster.plan, self._view, random)
+            others = await self._others(fault, victims, random)
         except NoLeaderSeenError as error:
             self._record(begun_s, unknown, "inject", {}, str(error))
             return None
         except trio.Cancelled:
             self._record(begun_s, unknown, "inject", {}, "the load ended before it was known whom to hit")
             raise
-        active = _Active(index, fault, victims, trio.current_time())
+        actions = list(kind.actions(Strike(fault, victims, others, random)))
+        active = _Active(index, fault, victims, actions, trio.current_time())
         if not kind.instant:
             self._active.append(active)
-        await self._act(active, "inject", kind.inject)
+        await self._act(active, "inject", actions)
         return None if kind.instant else active
 
-    async def _undo(self, active: _Active) -> None:
-        self._active.remove(active)
-        await self._act(active, "undo", self._types[active.fault.fault].undo)
+    async def _others(self, fault: Fault, victims: Sequence[Victim], random: Random) -> list[str]:
+        """The nodes at the other end of the victims' links. Raises NoLeaderSeenError."""
+        hit = {victim.node for victim in victims}
+        if fault.source is None:
+            return [node for node in self._cluster.plan.nodes if node not in hit]
+        found = await resolve(fault.source, self._cluster.plan, self._view, random)
+        return [victim.node for victim in found if victim.node not in hit]
+
+    async def heal(self, core: Collection[str]) -> None:
+        """Undo what keeps these nodes from working together; the rest stays in force. Call it when no new fault comes:
+        once the load's time is over, and before `run` ends.
+        """
+        for active in reversed(self._active.copy()):
+            inside = [action for action in active.actions if action.is_inside(core)]
+            if inside:
+                with trio.CancelScope(shield=True):
+                    await self._undo(active, inside)
+
+    async def _undo(self, active: _Active, actions: Sequence[Action]) -> None:
+        """Undo all that an occurrence did, or a part of it."""
+        ended = list(actions)
+        active.actions = [action for action in active.actions if action not in ended]
+        if not active.actions and active in self._active:
+            self._active.remove(active)
+        await self._act(active, "undo", ended)
 
     async def _act(
         self,
         active: _Active,
-        action: Literal["inject", "undo"],
-        act: Callable[[Cluster, Victim], Awaitable[Evidence]],
+        what: Literal["inject", "undo"],
+        actions: Sequence[Action],
     ) -> None:
-        """Act on all victims, whatever is cancelled meanwhile, and record what came of it."""
+        """Begin or end actions, whatever is cancelled meanwhile, and record what came of it."""
         at_s = self._now_s()
         evidence: dict[str, object] = {}
         failure = f"took over {_LIMIT_S:g} s"
         with trio.CancelScope(shield=True), trio.move_on_after(_LIMIT_S):
-            evidence, failure = await self._on_each(act, active.victims)
-        self._record(at_s, active, action, evidence, failure or ("" if active.victims else "nobody matched"))
+            evidence, failure = await self._do(what, actions)
+        self._record(at_s, active, what, evidence, failure or ("" if actions else "nobody matched"))
 
     async def _undo_all(self) -> None:
         for active in reversed(self._active.copy()):
-            await self._undo(active)
+            await self._undo(active, active.actions)
 
-    async def _on_each(
-        self, act: Callable[[Cluster, Victim], Awaitable[Evidence]], victims: Sequence[Victim]
-    ) -> tuple[dict[str, object], str]:
-        """Act on all victims at once. Returns evidence by victim, and what went wrong."""
+    async def _do(self, what: Literal["inject", "undo"], actions: Sequence[Action]) -> tuple[dict[str, object], str]:
+        """All at once. Returns evidence by action, and what went wrong."""
         evidence: dict[str, object] = {}
         errors: list[str] = []
 
-        async def on(victim: Victim) -> None:
+        async def one(action: Action) -> None:
             try:
-                seen = await act(self._cluster, victim)
+                seen = await (action.begin if what == "inject" else action.end)(self._cluster)
             except (LookupError, ValueError, OSError, NotAttestedError) as error:
-                errors.append(f"{victim}: {error}")
+                errors.append(f"{action}: {error}")
                 return
             if not seen:
-                errors.append(f"{victim}: nothing shows it")
-            evidence[str(victim)] = seen
+                errors.append(f"{action}: nothing shows it")
+            evidence[str(action)] = seen
 
         async with trio.open_nursery() as nursery:
-            for victim in victims:
-                nursery.start_soon(on, victim)
+            for action in actions:
+                nursery.start_soon(one, action)
         return dict(sorted(evidence.items())), "; ".join(sorted(errors))
 
     def _record(

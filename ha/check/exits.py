@@ -1,8 +1,9 @@
 """Looks for components that ended although no fault hit them: a crash that the kubelet mends is a crash still.
 
-A component explains its end when a fault that hit it, or its whole node, was in force (or was undone less than
-`GRACE_S` before). Those that lead by a Lease end themselves when they lose it, wherever the fault was: that is how
-leader election works, and no crash.
+A component's end is explained by a fault that hit it, or its whole node, and was in force or undone less than `GRACE_S`
+before: one that ends processes, or a failing disk, on which a store must stop. Slow or broken links, slow disks and
+wrong clocks end nothing. Those that lead by a Lease end themselves when they lose it, wherever the fault was: that is
+how leader election works, and no crash.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ __all__ = ["GRACE_S", "unexplained"]
 
 GRACE_S = 1.0
 
+_ENDING = {"kill", "pause", "restart", "disk-full", "disk-error", "bit-flip"}
 _LED_BY_LEASE = {"kube-scheduler", "kube-controller-manager", "cloud-controller-manager"}
 
 
@@ -36,4 +38,4 @@ def unexplained(
 def _explains(fault: FaultRecord, event: ComponentExit) -> bool:
     hit = f"{event.node}/{event.process}" in fault.processes if fault.processes else event.node in fault.nodes
     over_s = float("inf") if fault.undone_s is None else fault.undone_s + GRACE_S
-    return hit and fault.injected_s <= event.at_s <= over_s
+    return fault.fault in _ENDING and hit and fault.injected_s <= event.at_s <= over_s

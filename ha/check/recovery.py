@@ -48,6 +48,14 @@ __all__ = ["recoveries", "worst"]
 _EFFECT_S = 1.0
 """How long a world may take to attest a fault."""
 
+_OF_ALL = ("first_write",)
+_OF_MEMBERS = ("raft_election", *_OF_ALL)
+_PHASES_OF: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("kill", "pause", "restart", "partition"), PHASES),
+    **dict.fromkeys(("disk-full", "disk-error"), _OF_MEMBERS),
+}
+"""What a fault takes from its nodes others must take over. Where it only slows or disturbs, writes alone are timed."""
+
 _BOUND_TO_NODE = ("DaemonSet/", "Node/")
 """Owners whose Pods are not replaced elsewhere."""
 
@@ -125,9 +133,10 @@ def _recover(case: _Case, writes: Sequence[Operation], outages: Sequence[Window]
     assert tuple(measures) == PHASES, "every phase is measured"
     phases_s: dict[str, float | None] = {}
     not_reached = []
+    applicable = _PHASES_OF.get(case.fault.fault, _OF_ALL)
     for phase, measure in measures.items():
         try:
-            ended_s = measure()
+            ended_s = measure() if phase in applicable else None
         except _NotReachedError:
             not_reached.append(phase)
             ended_s = None

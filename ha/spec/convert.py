@@ -83,12 +83,12 @@ class Converter:
         text = node.value if isinstance(node, Scalar) else None
         try:
             seconds = parse_duration(text if isinstance(text, str) else "")
+            if within(seconds, type_):
+                return seconds
         except ValueError:
-            seconds = -1.0
-        if seconds < 0 or not within(seconds, type_):
-            self.problem(path, f"found {node}", allowed=phrase(declared))
-            return _INVALID
-        return seconds
+            pass
+        self.problem(path, f"found {node}", allowed=phrase(declared))
+        return _INVALID
 
     def _number(self, node: Node, type_: inspect.IntType | inspect.FloatType, path: str) -> Value:
         value = node.value if isinstance(node, Scalar) else None

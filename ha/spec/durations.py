@@ -14,15 +14,15 @@ EXAMPLES = "300ms, 2s or 1m30s"
 
 _UNITS_S = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|µs|ms|s|m|h)")
-_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+_WHOLE = re.compile(rf"-?(?:{_PART.pattern})+")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds. Raises ValueError for anything that is not a duration."""
+    """Seconds, below zero with a minus in front. Raises ValueError for anything that is not a duration."""
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"not a duration: {text!r}")
     total = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
-    return round(total, 9)
+    return round(-total if text.startswith("-") else total, 9)
 
 
 def format_duration(seconds: float) -> str:
@@ -30,6 +30,8 @@ def format_duration(seconds: float) -> str:
     ns = round(seconds * 1e9)
     if ns == 0:
         return "0s"
+    if ns < 0:
+        return f"-{format_duration(-seconds)}"
     if ns < 1_000_000_000:
         return f"{_number(ns, 1_000_000)}ms"
     minutes, ns = divmod(ns, 60_000_000_000)

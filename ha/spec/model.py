@@ -17,6 +17,7 @@ from msgspec import Meta, field
 __all__ = [
     "Bound",
     "Component",
+    "Direction",
     "Engine",
     "Etcd",
     "EtcdTopology",
@@ -45,6 +46,7 @@ __all__ = [
 
 Seconds: TypeAlias = Annotated[float, Meta(ge=0, extra={"format": "duration"})]
 Period: TypeAlias = Annotated[float, Meta(gt=0, le=86400, extra={"format": "duration"})]
+Offset: TypeAlias = Annotated[float, Meta(ge=-86400, le=86400, extra={"format": "duration"})]
 Rate: TypeAlias = Annotated[float, Meta(gt=0, le=10000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
 Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
@@ -52,7 +54,25 @@ Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
 Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
-FaultName: TypeAlias = Literal["kill", "pause", "restart"]
+FaultName: TypeAlias = Literal[
+    "kill",
+    "pause",
+    "restart",
+    "partition",
+    "ring-partition",
+    "bridge-partition",
+    "delay",
+    "bandwidth",
+    "refuse",
+    "reset",
+    "disk-full",
+    "disk-error",
+    "slow-disk",
+    "bit-flip",
+    "clock-offset",
+    "clock-rate",
+]
+Direction: TypeAlias = Literal["both", "inbound", "outbound"]
 WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store"]
 WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
@@ -192,10 +212,11 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One entry of the schedule. Times count from the moment that the load runs. Undone means: a killed node
-    boots again, a paused one resumes, a killed component has been restarted by its kubelet.
+    boots again, a paused one resumes, a killed component has been restarted by its kubelet, links, disks and clocks
+    are as they were. What each fault does, which fields it takes and which world can do it: [faults](faults.md).
     """
 
-    fault: Annotated[FaultName, Meta(description="What is done: SIGKILL, SIGSTOP, or stop and start.")]
+    fault: Annotated[FaultName, Meta(description="What is done.")]
     target: Annotated[Target, Meta(description="To whom.")]
     at_s: Annotated[Seconds, Meta(description="First injection.")] = field(name="at")
     for_s: Annotated[
@@ -206,6 +227,30 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         Period | None,
         Meta(description="Repeats it until the load ends, resolving the target anew each time."),
     ] = field(name="every", default=None)
+    source: Annotated[
+        Target | None,
+        Meta(description="Faults of links: the nodes at the other end; without it all that are not the target."),
+    ] = field(name="from", default=None)
+    direction: Annotated[
+        Direction | None,
+        Meta(description="partition: inbound, nothing reaches the target; outbound, nothing leaves it; default both."),
+    ] = None
+    latency_s: Annotated[Period | None, Meta(description="delay, slow-disk: how much longer it takes.")] = field(
+        name="latency", default=None
+    )
+    jitter_s: Annotated[Period | None, Meta(description="delay: up to so much more, at random.")] = field(
+        name="jitter", default=None
+    )
+    bytes_per_s: Annotated[
+        Annotated[float, Meta(ge=1, le=1e12)] | None, Meta(description="bandwidth: what each link passes.")
+    ] = None
+    offset_s: Annotated[
+        Offset | None, Meta(description="clock-offset: by how much the wall clock jumps, forward or (-30s) back.")
+    ] = field(name="offset", default=None)
+    rate: Annotated[
+        Annotated[float, Meta(gt=0, le=100)] | None,
+        Meta(description="clock-rate: seconds of the wall clock per second."),
+    ] = None
 
     def occurrences_s(self, load_s: float) -> list[float]:
         """When it is injected within a load of that length."""

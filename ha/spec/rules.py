@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
+from ha.spec import faults
 from ha.spec.durations import format_duration
 from ha.spec.model import Bound, Experiment, Fault, Role, Scenario, Target, Timings, Topology
 from ha.spec.problems import nearest
@@ -20,8 +21,6 @@ __all__ = ["Report", "advice", "combination", "experiment", "node_roles", "scena
 ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
 LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
 """Targets that are found out when the fault strikes."""
-_INSTANT = ("restart",)
-"""Faults with nothing to undo."""
 _NODE_NAME = re.compile(r"(control-plane|worker|etcd)-[1-9][0-9]*")
 _FIELDS_OF_WORKLOAD = {
     "register": {"clients", "rate", "keys"},
@@ -102,6 +101,9 @@ def experiment(spec: Experiment, present: Collection[str], report: Report) -> No
     for i, fault in enumerate(spec.faults):
         _schedule(spec, i, fault, report)
         _select(fault.target, f"faults[{i}].target", report)
+        if fault.source is not None:
+            _select(fault.source, f"faults[{i}].from", report)
+        faults.fields(fault, f"faults[{i}]", report)
     _overlaps(spec.faults, spec.duration_s, report)
     for path, bound in _bounds(spec):
         _bound(path, bound, report)
@@ -137,7 +139,7 @@ def _schedule(spec: Experiment, i: int, fault: Fault, report: Report) -> None:
     elif fault.for_s is not None and fault.at_s + fault.for_s > spec.duration_s:
         over = format_duration(fault.at_s + fault.for_s)
         report(f"faults[{i}].for", f"the fault would last until {over}", allowed=f"until the load ends at {end}")
-    if fault.fault in _INSTANT:
+    if fault.fault in faults.INSTANT:
         if fault.for_s is not None:
             report(f"faults[{i}].for", f"a {fault.fault} is over when it was injected", allowed="no for")
     elif fault.every_s is not None and (fault.for_s is None or fault.for_s >= fault.every_s):
@@ -153,11 +155,14 @@ def _select(target: Target, path: str, report: Report) -> None:
     report(path, f"unknown target {target.select!r}", allowed=allowed, near=nearest(target.select, names))
 
 
-def _overlaps(faults: Sequence[Fault], duration_s: float, report: Report) -> None:
-    """Two faults that surely hit the same victims at the same time: undoing one would undo the other."""
-    for i, later in enumerate(faults):
-        for j, earlier in enumerate(faults[:i]):
-            if later.target == earlier.target and _certain(later.target) and _meet(earlier, later, duration_s):
+def _overlaps(schedule: Sequence[Fault], duration_s: float, report: Report) -> None:
+    """Two faults that surely hit the same victims at the same time, of a kind that undoing one undoes the other."""
+    of_processes = [(i, fault) for i, fault in enumerate(schedule) if fault.fault in faults.OF_PROCESSES]
+    for i, later in of_processes:
+        for j, earlier in of_processes:
+            if j >= i or later.target != earlier.target:
+                continue
+            if _certain(later.target) and _meet(earlier, later, duration_s):
                 message = f"overlaps faults[{j}], which hits the same target at that time"
                 report(f"faults[{i}]", message, allowed="one fault of a target at a time")
 
@@ -169,7 +174,7 @@ def _certain(target: Target) -> bool:
 
 def _meet(a: Fault, b: Fault, duration_s: float) -> bool:
     def end_s(fault: Fault) -> float:
-        if fault.fault in _INSTANT:
+        if fault.fault in faults.INSTANT:
             return fault.at_s
         return duration_s if fault.for_s is None else fault.at_s + fault.for_s
 
@@ -216,6 +221,9 @@ def combination(shape: Topology, spec: Experiment, report: Report) -> None:
         _needs_no_api(shape, spec, report)
     for i, fault in enumerate(spec.faults):
         _victims(shape, fault.target, f"faults[{i}].target", report)
+        if fault.source is not None:
+            _victims(shape, fault.source, f"faults[{i}].from", report)
+        faults.enough(fault, len(_selected(shape, fault.target.select)), shape, f"faults[{i}]", report)
     if spec.liveness is not None:
         _core(shape, spec.liveness.core, report)
     if "load_balancer_detection" in spec.expect.recovery and not shape.count("load-balancer"):

@@ -1,20 +1,55 @@
 """The catalogue of faults: every module of this package that defines `FAULT` is one.
 
-A fault acts on one victim. `inject` returns the evidence that it took effect, `undo` that it is over; both
-raise LookupError when the victim is not there, NotAttestedError when nothing shows the effect.
+A fault turns a strike (what the file says, whom it hits) into actions, each of which is begun and ended by itself.
+Beginning returns the evidence that it took effect, ending that it is over; both raise LookupError when the victim is
+not there, NotAttestedError when nothing shows the effect.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Protocol
 
 from ha.chaos.targets import Victim
 from ha.cluster import Cluster
-from ha.world import Evidence
+from ha.spec import Fault
+from ha.world import Evidence, Random
 
-__all__ = ["FaultType", "registry"]
+__all__ = ["Action", "FaultType", "Strike", "registry"]
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """One occurrence of a fault. `others`: the nodes at the other end of the links of the victims' nodes."""
+
+    fault: Fault
+    victims: Sequence[Victim]
+    others: Sequence[str]
+    random: Random
+
+    @property
+    def nodes(self) -> list[str]:
+        """The victims' nodes."""
+        return [victim.node for victim in self.victims]
+
+
+class Action(Protocol):
+    """One thing that is done and undone at once. Its text names it among the evidence."""
+
+    def is_inside(self, core: Collection[str]) -> bool:
+        """Whether these nodes cannot work together while it is in force."""
+        ...
+
+    async def begin(self, cluster: Cluster) -> Evidence:
+        """Make it happen."""
+        ...
+
+    async def end(self, cluster: Cluster) -> Evidence:
+        """End it."""
+        ...
 
 
 class FaultType(Protocol):
@@ -22,16 +57,14 @@ class FaultType(Protocol):
 
     name: str
     summary: str
-    """One line for the reference: what it does, and what shows that it did."""
+    """One line for the reference: what it does."""
+    attestation: str
+    """One line for the reference: what shows that it did."""
     instant: bool
-    """Over as soon as it is injected: nothing to undo."""
+    """Over as soon as it has begun: nothing to end."""
 
-    async def inject(self, cluster: Cluster, victim: Victim) -> Evidence:
-        """Make it happen."""
-        ...
-
-    async def undo(self, cluster: Cluster, victim: Victim) -> Evidence:
-        """End it."""
+    def actions(self, strike: Strike) -> Sequence[Action]:
+        """What is to be done; empty when there is nobody to do it to."""
         ...
 
 

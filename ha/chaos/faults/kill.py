@@ -6,8 +6,12 @@ kubelet, the first process of a node by its init system), and undoing waits unti
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
 import trio
 
+from ha.chaos.faults import Action, Strike
 from ha.chaos.targets import Victim
 from ha.cluster import Cluster
 from ha.world import Evidence, NotAttestedError
@@ -15,21 +19,36 @@ from ha.world import Evidence, NotAttestedError
 __all__ = ["FAULT", "wait_running"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Killing:
+    victim: Victim
+
+    def __str__(self) -> str:
+        return str(self.victim)
+
+    def is_inside(self, core: Collection[str]) -> bool:
+        return self.victim.node in core
+
+    async def begin(self, cluster: Cluster) -> Evidence:
+        if self.victim.process is None:
+            return await cluster.power_off(self.victim.node)
+        return await cluster.signal(self.victim.node, "kill", process=self.victim.process)
+
+    async def end(self, cluster: Cluster) -> Evidence:
+        if self.victim.process is None:
+            process = await cluster.boot(self.victim.node)
+            return {"booted": {process.name: process.pid}}
+        return await wait_running(cluster, self.victim.node, self.victim.process)
+
+
 class _Kill:
     name = "kill"
-    summary = "SIGKILL to every process of a node, or to one; attested by the exits that the parent reaped"
+    summary = "SIGKILL to one process, or to every process of a node; there, in sim, what was not synced is lost, too"
+    attestation = "the exits of all of them"
     instant = False
 
-    async def inject(self, cluster: Cluster, victim: Victim) -> Evidence:
-        if victim.process is None:
-            return await cluster.power_off(victim.node)
-        return await cluster.signal(victim.node, "kill", process=victim.process)
-
-    async def undo(self, cluster: Cluster, victim: Victim) -> Evidence:
-        if victim.process is None:
-            process = await cluster.boot(victim.node)
-            return {"booted": {process.name: process.pid}}
-        return await wait_running(cluster, victim.node, victim.process)
+    def actions(self, strike: Strike) -> Sequence[Action]:
+        return [_Killing(victim) for victim in strike.victims]
 
 
 async def wait_running(cluster: Cluster, node: str, process: str) -> Evidence:

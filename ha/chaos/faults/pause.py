@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ha.chaos.faults import Action, Strike
 from ha.chaos.targets import Victim
 from ha.cluster import Cluster
 from ha.world import Evidence
@@ -9,16 +13,31 @@ from ha.world import Evidence
 __all__ = ["FAULT"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pausing:
+    victim: Victim
+
+    def __str__(self) -> str:
+        return str(self.victim)
+
+    def is_inside(self, core: Collection[str]) -> bool:
+        return self.victim.node in core
+
+    async def begin(self, cluster: Cluster) -> Evidence:
+        return await cluster.signal(self.victim.node, "pause", process=self.victim.process)
+
+    async def end(self, cluster: Cluster) -> Evidence:
+        return await cluster.signal(self.victim.node, "resume", process=self.victim.process)
+
+
 class _Pause:
     name = "pause"
-    summary = "SIGSTOP to every process of a node, or to one; attested by their state in the process table"
+    summary = "SIGSTOP to every process of a node, or to one; SIGCONT afterwards"
+    attestation = "their state in the process table"
     instant = False
 
-    async def inject(self, cluster: Cluster, victim: Victim) -> Evidence:
-        return await cluster.signal(victim.node, "pause", process=victim.process)
-
-    async def undo(self, cluster: Cluster, victim: Victim) -> Evidence:
-        return await cluster.signal(victim.node, "resume", process=victim.process)
+    def actions(self, strike: Strike) -> Sequence[Action]:
+        return [_Pausing(victim) for victim in strike.victims]
 
 
 FAULT = _Pause()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ha.chaos.faults import Action, Strike
 from ha.chaos.faults.kill import wait_running
 from ha.chaos.targets import Victim
 from ha.cluster import Cluster
@@ -10,21 +14,37 @@ from ha.world import Evidence, NotAttestedError
 __all__ = ["FAULT"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Restarting:
+    victim: Victim
+
+    def __str__(self) -> str:
+        return str(self.victim)
+
+    def is_inside(self, core: Collection[str]) -> bool:
+        return self.victim.node in core
+
+    async def begin(self, cluster: Cluster) -> Evidence:
+        node, process = self.victim.node, self.victim.process
+        if process is not None:
+            exited = await cluster.signal(node, "terminate", process=process)
+            return {**exited, **await wait_running(cluster, node, process)}
+        exited = await _shut_down(cluster, node)
+        booted = await cluster.boot(node)
+        return {**exited, "booted": {booted.name: booted.pid}}
+
+    async def end(self, cluster: Cluster) -> Evidence:  # noqa: ARG002  (the protocol's)
+        raise AssertionError(f"a restart of {self.victim} is over when it was injected")
+
+
 class _Restart:
     name = "restart"
-    summary = "SIGTERM to a node or a process, then started again; attested by the exit and by the new process"
+    summary = "SIGTERM to a node or a process, then started again"
+    attestation = "the exit, and the new process"
     instant = True
 
-    async def inject(self, cluster: Cluster, victim: Victim) -> Evidence:
-        if victim.process is not None:
-            exited = await cluster.signal(victim.node, "terminate", process=victim.process)
-            return {**exited, **await wait_running(cluster, victim.node, victim.process)}
-        exited = await _shut_down(cluster, victim.node)
-        process = await cluster.boot(victim.node)
-        return {**exited, "booted": {process.name: process.pid}}
-
-    async def undo(self, cluster: Cluster, victim: Victim) -> Evidence:  # noqa: ARG002  (the protocol's)
-        raise AssertionError(f"a restart of {victim} is over when it was injected")
+    def actions(self, strike: Strike) -> Sequence[Action]:
+        return [_Restarting(victim) for victim in strike.victims]
 
 
 async def _shut_down(cluster: Cluster, node: str) -> Evidence:

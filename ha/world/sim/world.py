@@ -304,6 +304,7 @@ class SimWorld:
         await trio.lowlevel.checkpoint()
         self._check_known(disturbance)
         flipped = None
+        seen: dict[str, object] = {}
         match disturbance:
             case Cut() | Delay() | Bandwidth() | Refuse():
                 self.wire.disturb(disturbance, self._directions(disturbance.links))
@@ -312,11 +313,15 @@ class SimWorld:
                     disk.disturbances.append(disturbance)
             case BitFlip():
                 flipped = self._flip(disturbance)
+                seen = {"file": flipped.path, "byte": flipped.offset, "bit": flipped.bit}
             case ClockOffset() | ClockRate():
-                self.clock(disturbance.node).impose(disturbance)
+                clock = self.clock(disturbance.node)
+                seen["clock_before"] = clock.now()
+                clock.impose(disturbance)
+                seen["clock_after"] = clock.now()
         self._trace(f"impose {disturbance}")
         self._imposed.append((disturbance, self._counted(disturbance), flipped))
-        return {"in_force": _described(disturbance), **(_where(flipped) if flipped else {})}
+        return {"in_force": _described(disturbance), **seen}
 
     async def lift(self, disturbance: Disturbance) -> Evidence:
         """See `ha.world.World`. Raises LookupError when it is not in force."""
@@ -338,7 +343,10 @@ class SimWorld:
                 assert flipped is not None
                 meanwhile["bit"] = self._put_right(disturbance, flipped)
             case ClockOffset() | ClockRate():
-                self.clock(disturbance.node).lift(disturbance)
+                clock = self.clock(disturbance.node)
+                meanwhile["clock_before"] = clock.now()
+                clock.lift(disturbance)
+                meanwhile["clock_after"] = clock.now()
         self._trace(f"lift {disturbance}")
         return {"lifted": _described(disturbance), **meanwhile}
 
@@ -419,10 +427,6 @@ def _described(disturbance: Disturbance) -> dict[str, object]:
     if links is not None:
         fields["links"] = [f"{source} → {destination}" for source, destination in links]
     return {"kind": type(disturbance).__name__, **{name: value for name, value in fields.items() if value is not None}}
-
-
-def _where(flipped: Flipped) -> dict[str, object]:
-    return {"file": flipped.path, "byte": flipped.offset, "bit": flipped.bit}
 
 
 @asynccontextmanager

@@ -27,13 +27,13 @@ def full(tmp_path: Path) -> Path:
 
 async def test_a_full_disk_is_told_and_the_other_file_is_closed(full: Path) -> None:
     with pytest.raises(OSError, match="No space left"), Recording(full, _Nobody()) as recording:
-        recording._history_file.write(b"x")
-    assert recording._events_file.closed
+        recording._files[0].write(b"x")
+    assert recording._files[1].closed
 
 
 async def test_a_full_disk_does_not_hide_what_ended_the_run(full: Path) -> None:
     with pytest.raises(KeyError) as raised, Recording(full, _Nobody()) as recording:  # noqa: PT012  (what is written first is the point)
-        recording._history_file.write(b"x")
+        recording._files[0].write(b"x")
         raise KeyError("the reason")
     assert "No space left" in raised.value.__notes__[0]
-    assert recording._events_file.closed
+    assert recording._files[1].closed

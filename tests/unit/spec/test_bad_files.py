@@ -46,7 +46,20 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "external-without-etcd-nodes": [("etcd.topology", "no node has the role etcd")],
     "fault-after-the-end": [("faults[0].at", "found 12s; allowed: before the load ends at 10s")],
     "fault-lasts-beyond-the-end": [("faults[0].for", "would last until 11s")],
-    "fault-unknown": [("faults[0].fault", "found 'killl'; allowed: one of kill, pause, restart; did you mean 'kill'?")],
+    "fault-fields": [
+        ("faults[0].latency", "is missing: a delay needs it"),
+        ("faults[1].latency", "a kill has no latency; allowed: target, at, for, every"),
+        ("faults[2].target.component", "a partition hits nodes, not a process of them"),
+        ("faults[3].from", "the target and the other end of its links are the same"),
+        ("faults[4].for", "a reset is over when it was injected"),
+    ],
+    "fault-unknown": [("faults[0].fault", "found 'killl'; allowed: one of bandwidth, bit-flip, ")],
+    "fault-values": [
+        ("faults[0].offset", "found 'soon'; allowed: a duration such as 300ms, 2s or 1m30s, at least -24h and at most"),
+        ("faults[1].latency", "found '-3s'; allowed: a duration such as 300ms, 2s or 1m30s, more than 0s"),
+        ("faults[2].rate", "found 0; allowed: a number, more than 0"),
+        ("faults[3].direction", "found 'sideways'; allowed: one of both, inbound, outbound"),
+    ],
     "faults-overlap": [("faults[1]", "overlaps faults[0]")],
     "field-unknown": [
         ("etcd.topologie", "unknown field; allowed: topology, engine, snapshot_count; did you mean 'topology'?")
@@ -70,6 +83,14 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "nodes-missing": [("nodes", "is missing")],
     "null-byte": [(ROOT, "is a binary file")],
     "only-a-comment": [(ROOT, "the file is empty")],
+    "partition-of-too-few": [
+        (
+            "faults[0].target",
+            "a ring-partition of 3 nodes of 'stacked-3' is none; allowed: a target of at least 4 nodes",
+        ),
+        ("faults[1].target", "a bridge-partition of 2 nodes of 'stacked-3' is none"),
+        ("faults[2].from", "topology 'stacked-3' has no node 'etcd-2'"),
+    ],
     "reference-circle-a": [
         ("topology", "'reference-circle-b.yaml' is not valid"),
         ("topology", "reference-circle-a.yaml → reference-circle-b.yaml → reference-circle-a.yaml"),

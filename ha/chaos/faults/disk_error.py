@@ -1,0 +1,24 @@
+"""A failing disk: every sync fails, and what was not synced is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ha.chaos.disturbances import Disturb
+from ha.chaos.faults import Action, Strike
+from ha.world import DiskError
+
+__all__ = ["FAULT"]
+
+
+class _DiskError:
+    name = "disk-error"
+    summary = "EIO from every sync"
+    attestation = "the world's table of disks; the syncs that it refused meanwhile"
+    instant = False
+
+    def actions(self, strike: Strike) -> Sequence[Action]:
+        return [Disturb(str(victim), DiskError(victim.node, victim.process)) for victim in strike.victims]
+
+
+FAULT = _DiskError()
