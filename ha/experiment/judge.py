@@ -7,15 +7,16 @@ from datetime import datetime
 
 import msgspec
 
-from ha.check import availability, claims, durability, exits, linearizability, recovery, summary, verdict
+from ha.check import availability, claims, durability, linearizability, recovery, summary, verdict
 from ha.check.durability import LostWrite
 from ha.check.linearizability import Linearizability
 from ha.check.load import standstills
 from ha.experiment.environment import machine, versions
+from ha.experiment.invariants import invariants
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
 from ha.history import Event, FaultEvent
-from ha.history.result import Checks, Claim, FaultRecord, NodeRecord, Result, Run
+from ha.history.result import Checks, FaultRecord, Result, Run
 from ha.spec import Scenario
 
 __all__ = ["judge"]
@@ -45,11 +46,8 @@ def judge(
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
     recoveries = recovery.recoveries(recording.events, load, nodes)
     faults = fault_records(recording.events)
-    claimed = [
-        _healed(observed, faults),
-        _no_crash(recording.events, faults, nodes),
-        *claims.evaluate(scenario.experiment.expect, outages, recoveries),
-    ]
+    always, explained = invariants(observed, recording, faults)
+    claimed = [*always, *claims.evaluate(scenario.experiment.expect, outages, recoveries)]
     decision, reason = verdict.judge(
         load=load,
         standstills=standstills(load, observed.load_start_s, observed.load_end_s, _allowed_pauses_s(scenario)),
@@ -69,7 +67,7 @@ def judge(
         experiment=scenario.experiment.name,
         claim=scenario.experiment.claim,
         claims=claimed,
-        checks=_checks(linear, lost),
+        checks=_checks(linear, lost, explained),
         arrivals=observed.arrivals,
         operations=summary.counts(load),
         unavailability=outages,
@@ -96,11 +94,11 @@ def judge(
     return Run(result=result, operations=operations, events=events)
 
 
-def _checks(linear: Linearizability, lost: Sequence[LostWrite]) -> Checks:
+def _checks(linear: Linearizability, lost: Sequence[LostWrite], explained: Sequence[str]) -> Checks:
     return Checks(
         linearizable=linear.verdict,
         lost_writes=len(lost),
-        explanation=[*linear.explanation, *map(str, lost)],
+        explanation=[*linear.explanation, *map(str, lost), *explained],
         method=linear.method,
     )
 
@@ -136,24 +134,3 @@ def _allowed_pauses_s(scenario: Scenario) -> dict[str, float]:
         for workload in scenario.experiment.workloads
         if workload.type != "deployment"  # it asks nothing
     }
-
-
-def _healed(observed: Observed, faults: Sequence[FaultRecord]) -> Claim:
-    """What every experiment claims without saying so."""
-    what = "when every fault is undone, the whole cluster is ready again" if faults else "the cluster stays ready"
-    return Claim(
-        checker="ready",
-        expectation=what,
-        measured="ready" if observed.not_recovered is None else observed.not_recovered,
-        held=observed.not_recovered is None,
-    )
-
-
-def _no_crash(events: Sequence[Event], faults: Sequence[FaultRecord], nodes: Sequence[NodeRecord]) -> Claim:
-    """The other one."""
-    crashes = exits.unexplained(events, faults, nodes)
-    first = (
-        f"{len(crashes)}, first {crashes[0].process} on {crashes[0].node} at {crashes[0].at_s:.1f} s" if crashes else ""
-    )
-    what = "no component ends that no fault hit"
-    return Claim(checker="crash", expectation=what, measured=first or "none", held=not crashes)

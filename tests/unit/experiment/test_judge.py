@@ -20,6 +20,7 @@ from ha.history.result import Result
 from ha.spec import Bound, Expect, Experiment, Fault, OperationBounds, Scenario, Target, Topology, Workload
 from ha.spec.load import load, resolve
 from tests.unit.check.ops import create, read
+from tests.unit.check.store_ops import get, kv, put
 
 NODE = "control-plane-1"
 FAULT = Fault(fault="kill", target=Target(select=NODE), at_s=2, for_s=1)
@@ -148,6 +149,29 @@ async def test_a_crash_that_no_fault_explains_fails_and_is_named(recordings: Cal
     result = verdict_on(recordings(), events=[*EVENTS, crash])
     assert result.verdict == "fail"
     assert "etcd on control-plane-1" in result.reason
+
+
+STORE = [put("store/0", "v", 5, 1.0, 1.1), put("store/0", "w", 6, 1.2, 1.3)]
+
+
+async def test_an_answer_of_the_store_that_its_model_does_not_explain_convicts(
+    recordings: Callable[[], Recording],
+) -> None:
+    final = get("store/0", kv("store/0", "v", 5), 6, 10.0, 10.1)
+    result = verdict_on(recordings(), operations=[*HISTORY, *STORE], final_reads=[*FINAL, final])
+    assert (result.verdict, result.convicted_by) == ("fail", ["store-model"])
+    assert "measured store/0: an acknowledged write is not seen at revision 6" in result.reason
+    assert any("put store/0 = 'w'" in line for line in result.checks.explanation)
+
+
+@pytest.mark.parametrize("looked", [True, False])
+async def test_a_store_that_nobody_read_in_the_end_is_inconclusive(
+    recordings: Callable[[], Recording],
+    looked: bool,  # noqa: FBT001
+) -> None:
+    final = [get("store/0", kv("store/0", "w", 6, 5, 2), 6, 10.0, 10.1)] if looked else []
+    result = verdict_on(recordings(), operations=[*HISTORY, *STORE], final_reads=[*FINAL, *final])
+    assert (result.verdict, result.convicted_by) == ("pass" if looked else "inconclusive", [])
 
 
 async def test_missing_final_reads_are_inconclusive(recordings: Callable[[], Recording]) -> None:
