@@ -57,6 +57,7 @@ def _etcd(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -
         heartbeat_s=timings.etcd_heartbeat,
         election_s=timings.etcd_election,
         engine=plan.topology.etcd.engine,
+        reads=plan.topology.etcd.reads,
         snapshot_every=plan.topology.etcd.snapshot_count,
     )
 

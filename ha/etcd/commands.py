@@ -25,7 +25,7 @@ from ha.etcd.api import (
     TxnRequest,
 )
 
-__all__ = ["Command", "LeaseExpire", "LessorPromote", "Request", "decode", "encode"]
+__all__ = ["NOTHING", "Command", "LeaseExpire", "LessorPromote", "Request", "decode", "encode"]
 
 _VERSION = b"\x01"
 
@@ -79,6 +79,9 @@ _FIELDS: dict[type[Request], str] = {
 }
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Command)
+
+NOTHING = _VERSION + _encoder.encode({})
+"""A command that changes nothing, and is answered with an error. What was proposed before it is applied before it."""
 
 
 def encode(request: Request) -> bytes:

@@ -18,7 +18,7 @@ from ha.etcd.api import Member
 from ha.etcd.gateway import Gateway, Timing
 from ha.etcd.identity import cluster_id, member_id
 from ha.etcd.machine import EtcdMachine
-from ha.etcd.service import EtcdService
+from ha.etcd.service import EtcdService, Reads
 from ha.etcd.watch import WatchHub
 from ha.etcd.wire import Encoder
 from ha.raft import Engine, open_engine
@@ -39,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     heartbeat_s: float = 0.1
     election_s: float = 1.0
     engine: str = "pysyncobj"
+    reads: Reads = "engine"
     snapshot_every: int = 10_000
     """Log entries between snapshots."""
     progress_s: float = 1.0
@@ -63,6 +64,7 @@ async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None
         election_s=timing.election_s,
         lease_ttl_min_s=ceil(1.5 * timing.election_s),
         request_timeout_s=timing.request_timeout_s,
+        reads=config.reads,
     )
     gateway = _gateway(host, config, service, WatchHub(machine), timing)
     async with trio.open_nursery() as nursery:

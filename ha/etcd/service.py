@@ -12,7 +12,7 @@ partition. Before that it waits for the election, which is about to end.
 from __future__ import annotations
 
 from math import inf
-from typing import TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import trio
 
@@ -35,7 +35,7 @@ from ha.etcd.api import (
     TxnRequest,
     TxnResult,
 )
-from ha.etcd.commands import LeaseExpire, LessorPromote, Request, encode
+from ha.etcd.commands import NOTHING, LeaseExpire, LessorPromote, Request, encode
 from ha.etcd.errors import (
     COMPACTED,
     FUTURE_REVISION,
@@ -53,7 +53,10 @@ from ha.etcd.machine import EtcdMachine
 from ha.raft import Engine, NoLeaderError, OverloadedError, RaftError, Status, TooLargeError
 from ha.world import Random
 
-__all__ = ["EtcdService"]
+__all__ = ["EtcdService", "Reads"]
+
+Reads: TypeAlias = Literal["engine", "log"]
+"""How a read is made linearizable: by the engine's barrier, or by a command in the log, as etcd 2 did it."""
 
 _A = TypeVar("_A", bound=Answer)
 
@@ -70,6 +73,7 @@ class EtcdService:
         election_s: float,
         lease_ttl_min_s: int,
         request_timeout_s: float,
+        reads: Reads = "engine",
     ) -> None:
         self.machine = machine
         self.lessor = Lessor(machine, clock=trio.current_time, changed=self._poke)
@@ -81,6 +85,7 @@ class EtcdService:
         self._election_s = election_s
         self._lease_ttl_min_s = lease_ttl_min_s
         self._timeout_s = request_timeout_s
+        self._reads = reads
         self._last_leader: str | None = None
         self._leaderless_since_s = -inf
         self._poked = trio.Event()
@@ -182,7 +187,10 @@ class EtcdService:
         self._require_leader()
         with trio.move_on_after(self._timeout_s):
             try:
-                await self._replica.read_barrier()
+                if self._reads == "log":
+                    await self._replica.propose(NOTHING)
+                else:
+                    await self._replica.read_barrier()
             except RaftError as error:
                 raise _translated(error) from error
             return

@@ -17,7 +17,8 @@ was asked says what became of them. Nothing is sent again, since PySyncObj does 
 
 **Reads** are local. PySyncObj has no read index: `read_barrier` waits for a leader to be known and promises nothing.
 So reads are stale by design, on followers always and on a deposed leader for 30 s. A checker that looks at reads
-convicts it of that without any fault; losing an acknowledged write is the graver charge.
+convicts it of that without any fault. Who is after the graver charge, a lost write, sets ``reads: log`` in the
+topology: then a read waits for a command of its own, the only means that PySyncObj leaves to those who use it.
 
 **Exceptions.** PySyncObj's thread logs what a tick raises, waits a period, and goes on; so does the driver here. A
 full disk kills the process, as SIGBUS does when a memory map cannot grow.

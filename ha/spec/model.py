@@ -54,6 +54,7 @@ Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
 Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
+Reads: TypeAlias = Literal["engine", "log"]
 FaultName: TypeAlias = Literal[
     "kill",
     "pause",
@@ -146,6 +147,13 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         Engine,
         Meta(description="What keeps the members agreed. pysyncobj-stock is the library as it is, which loses writes."),
     ] = "pysyncobj"
+    reads: Annotated[
+        Reads,
+        Meta(
+            description="How a read is made linearizable. engine: by what the engine has for it (pysyncobj: ReadIndex; "
+            "pysyncobj-stock: nothing, so reads are stale). log: by a command that changes nothing, as in etcd 2."
+        ),
+    ] = "engine"
     snapshot_count: Annotated[
         int, Meta(ge=10, le=1_000_000, description="Log entries between two snapshots, as etcd's flag of this name.")
     ] = 10_000

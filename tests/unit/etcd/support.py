@@ -23,7 +23,7 @@ import trio
 from ha import http
 from ha.etcd import member
 from ha.etcd.machine import EtcdMachine
-from ha.etcd.service import EtcdService
+from ha.etcd.service import EtcdService, Reads
 from ha.raft import Status
 from ha.world import Address, Processes
 from ha.world.real.disk import RealDisk
@@ -78,12 +78,20 @@ class LocalReplica:
             await trio.sleep_forever()
 
 
-def make_service(machine: EtcdMachine | None = None, *, election_s: float = 1.0) -> tuple[EtcdService, LocalReplica]:
+def make_service(
+    machine: EtcdMachine | None = None, *, election_s: float = 1.0, reads: Reads = "engine"
+) -> tuple[EtcdService, LocalReplica]:
     """A service on a replica that is alone and leads."""
     machine = machine or EtcdMachine()
     replica = LocalReplica(machine)
     service = EtcdService(
-        replica, machine, random=Random(1), election_s=election_s, lease_ttl_min_s=2, request_timeout_s=7.0
+        replica,
+        machine,
+        random=Random(1),
+        election_s=election_s,
+        lease_ttl_min_s=2,
+        request_timeout_s=7.0,
+        reads=reads,
     )
     return service, replica
 

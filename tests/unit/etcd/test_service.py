@@ -244,3 +244,13 @@ async def test_a_renewal_at_a_new_leader_waits_until_it_counts(autojump_clock: t
         await trio.testing.wait_all_tasks_blocked()
         assert renewed == [5]
         nursery.cancel_scope.cancel()
+
+
+async def test_reads_through_the_log_wait_for_a_command_that_changes_nothing() -> None:
+    service, replica = make_service(reads="log")
+    await service.put(PutRequest(b"k", b"v"))
+    revision = service.revision
+    assert (await service.range(RangeRequest(b"k"))).kvs[0].value == b"v"
+    assert (len(replica.proposed), replica.barriers, service.revision) == (2, 0, revision)
+    await service.range(RangeRequest(b"k", serializable=True))
+    assert len(replica.proposed) == 2

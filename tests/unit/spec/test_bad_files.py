@@ -62,7 +62,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     ],
     "faults-overlap": [("faults[1]", "overlaps faults[0]")],
     "field-unknown": [
-        ("etcd.topologie", "unknown field; allowed: topology, engine, snapshot_count; did you mean 'topology'?")
+        ("etcd.topologie", "unknown field; allowed: topology, engine, reads, snapshot_count; did you mean 'topology'?")
     ],
     "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
@@ -70,7 +70,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("nodes[0].count", "found -1"),
         ("nodes[1].rol", "unknown field; allowed: role, count; did you mean 'role'?"),
         ("nodes[1].role", "is missing"),
-        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine, snapshot_count"),
+        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine, reads, snapshot_count"),
         ("timings.etcd_elektion", "did you mean 'etcd_election'?"),
     ],
     "mutant-in-the-real-world": [("mutant", "in the simulated world only, not in the real one; allowed: world: sim")],
