@@ -13,6 +13,7 @@ from typing import TypeVar
 import trio
 
 from ha.cli import exits
+from ha.experiment.failures import innermost
 from ha.world.real.daemon import abandon
 
 __all__ = ["InterruptedByUserError", "run_interruptible"]
@@ -41,10 +42,7 @@ def run_interruptible(work: Callable[[], Awaitable[T]]) -> T:
     try:
         return trio.run(supervised)
     except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]  # a nursery wraps what its body raised
-        raise error from None
+        raise innermost(group) from None
 
 
 async def _watch_signals(

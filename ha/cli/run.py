@@ -20,22 +20,21 @@ from ha.cli import exits
 from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cli.simulated import check_determinism, simulated
 from ha.cluster import NotReadyError
 from ha.experiment import worlds
 from ha.experiment.judge import judge
 from ha.experiment.recording import Recording
 from ha.experiment.run import execute
-from ha.experiment.simulation import run_scenario
 from ha.history import PhaseEvent
 from ha.history.result import Run
 from ha.report.directory import write
-from ha.report.progress import Progress, SimulationProgress
+from ha.report.progress import Progress
 from ha.report.terminal import closing, render
 from ha.spec import Engine, Scenario, Seed, WorldName
 from ha.spec.load import advice, inputs, override, scenario
 from ha.workload import NotSetUpError
 from ha.world.real import LeftoverError, WorldLostError
-from ha.world.sim import EscapeError
 
 __all__ = ["register"]
 
@@ -73,6 +72,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--engine", choices=get_args(Engine), help="what keeps the store's members agreed (default: the topology's)"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
+    parser.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="simulate a second time in another process and compare; exit code 3 when the two differ",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
     parser.set_defaults(command=_command)
 
@@ -81,13 +85,19 @@ def _command(arguments: argparse.Namespace) -> int:
     spec = scenario(arguments.file, arguments.chaos)
     spec = override(spec, world=arguments.world, seed=arguments.seed, engine=arguments.engine)
     worlds.check(spec, arguments.file, arguments.chaos)
+    if arguments.check_determinism and spec.world != "sim":
+        message = "--check-determinism: the real world is never the same twice; allowed: --world sim"
+        raise CommandError(message, exits.BAD_INPUT)
     for line in advice(spec):
         print(f"ha: note: {line}", file=sys.stderr)
     seed = spec.seed if spec.seed is not None else randbelow(2**31)
     directory = _directory(arguments.out, spec, seed)
     _keep_inputs(directory, inputs(arguments.file, arguments.chaos))
-    run = (_simulate if spec.world == "sim" else _run)(spec, seed, directory, _repeat(arguments, seed))
+    words = _words(arguments, seed)
+    run = (simulated if spec.world == "sim" else _run)(spec, seed, directory, shlex.join(["ha", "run", *words]))
     write(run, directory)
+    if arguments.check_determinism:
+        check_determinism(words, directory)
     if arguments.json:
         show_json(run.result)
     else:
@@ -119,25 +129,6 @@ def _run(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
         raise CommandError(f"{error}; what was recorded: {directory}", exits.INTERRUPTED) from error
 
 
-def _simulate(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
-    try:
-        with SimulationProgress(Console(stderr=True)) as progress:
-            return run_scenario(spec, seed=seed, directory=directory, listener=progress, repeat=repeat)[0]
-    except (NotReadyError, NotSetUpError, EscapeError) as error:
-        message = f"{error}\n    what the components said: {directory / 'logs'}"
-        raise CommandError(message, exits.INCONCLUSIVE) from error
-    except (KeyboardInterrupt, BaseExceptionGroup) as error:
-        if not _is_interrupt(error):
-            raise
-        raise CommandError(f"interrupted; what was recorded: {directory}", exits.INTERRUPTED) from error
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return error.subgroup(KeyboardInterrupt) is not None
-    return isinstance(error, KeyboardInterrupt)
-
-
 def _directory(out: Path | None, spec: Scenario, seed: int) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     directory = out or Path("runs") / f"{stamp}-{spec.name}-{seed}"
@@ -163,10 +154,13 @@ def _keep_inputs(directory: Path, files: Sequence[Path]) -> None:
         shutil.copy(file, kept / name)
 
 
-def _repeat(arguments: argparse.Namespace, seed: int) -> str:
+def _words(arguments: argparse.Namespace, seed: int) -> list[str]:
+    """What repeats the run, after ``ha run``."""
     given = {"--chaos": arguments.chaos, "--world": arguments.world, "--engine": arguments.engine, "--seed": seed}
-    flags = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
-    return shlex.join(["ha", "run", arguments.file, *flags])
+    return [
+        arguments.file,
+        *(word for flag, value in given.items() if value is not None for word in (flag, str(value))),
+    ]
 
 
 def _seed(text: str) -> int:

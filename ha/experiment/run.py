@@ -16,6 +16,7 @@ import trio
 
 from ha.chaos import Injector
 from ha.cluster import Cluster, NotReadyError, Observer, Plan, View, node_names, plan
+from ha.experiment.failures import bare
 from ha.experiment.recording import Recording
 from ha.history import ComponentExit, Operation, PhaseEvent
 from ha.history.result import ArrivalCounts
@@ -52,8 +53,15 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def execute(scenario: Scenario, *, open_world: OpenWorld, seed: int, recording: Recording) -> Observed:
-    """Run a scenario. Raises NotReadyError when the cluster did not come up."""
+    """Run a scenario. Raises NotReadyError when the cluster did not come up, NotSetUpError when it served nobody."""
     nodes = list(node_names(scenario.topology))
+    with bare():
+        return await _execute(scenario, nodes, open_world, seed, recording)
+
+
+async def _execute(
+    scenario: Scenario, nodes: list[str], open_world: OpenWorld, seed: int, recording: Recording
+) -> Observed:
     async with open_world(nodes=nodes, directory=recording.directory, seed=seed) as world:
         addresses = {node: world.address(node) for node in nodes}
         layout = plan(scenario.topology, addresses, cluster_token=f"ha-{seed}")

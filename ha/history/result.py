@@ -212,6 +212,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine
     trace_digest: str | None = None
     """Of everything that happened in a simulation: equal for equal seeds. None in the real world."""
+    wall_s: float | None = None
+    """What a simulation took of real time; its other durations are virtual. None in the real world."""
     run_dir: str
     repeat: str
     """The command that repeats the run."""

@@ -3,13 +3,14 @@
 On a terminal the phases stand one below the other with their time, and a line of counters; elsewhere each
 phase and each fault is one line when it happens, which is what a log wants. The caller feeds it what the run
 observes anyway (`event`, `operation`), so the run knows nothing of how it is shown. There is no refresh
-thread: `run` redraws from trio, four times a second.
+thread: `run` redraws from trio, four times a second; of a simulation, whose clock is virtual, what happens does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 from time import monotonic  # noqa: TID251  (when to redraw is a matter of real time)
 from types import TracebackType
 from typing import Self
@@ -36,6 +37,7 @@ PHASES = {
     "down": "Cluster goes down",
 }
 _PERIOD_S = 0.25
+_SIMULATION_PERIOD_S = 0.1
 
 
 class _Phase(msgspec.Struct):
@@ -55,7 +57,7 @@ class Progress:
         self._outcomes: Counter[str] = Counter()
         self._begun_s = 0.0
         self._spinner = Spinner("dots", style="cyan")
-        self._live = _live(console, self._render)
+        self._live = _live(console, self._rows)
 
     def __enter__(self) -> Self:
         self._begun_s = self._clock()
@@ -106,7 +108,7 @@ class Progress:
             elapsed_s = self._clock() - self._begun_s
             self._console.print(Text(f"{elapsed_s:6.1f} s  {text}"), soft_wrap=True)
 
-    def _render(self) -> RenderableType:
+    def _rows(self) -> Table:
         table = Table.grid(padding=(0, 2))
         for phase in self._phases:
             running = phase.ended_s is None
@@ -124,12 +126,18 @@ class Progress:
 
 
 class SimulationProgress(Progress):
-    """For a simulation, whose clock is virtual: redrawn when something happens. Times are those of the simulation."""
+    """For a simulation of clients that work for `load_s`. Its clock is virtual, so there is no redrawing every now and
+    then: it is redrawn when something happens, but not too often for real. All times are those of the simulation.
+    """
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console, clock=self._now)
+    def __init__(self, console: Console, *, load_s: float, real_clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(console, clock=lambda: self._seen_s)
+        self._load_s = load_s
+        self._load_end_s = load_s
+        self._real_clock = real_clock
+        self._real_begun_s = real_clock()
         self._seen_s = 0.0
-        self._next_s = 0.0
+        self._redrawn_s = -inf
 
     def operation(self, operation: Operation) -> None:
         """Count an operation of a client."""
@@ -139,17 +147,25 @@ class SimulationProgress(Progress):
     def event(self, event: Event) -> None:
         """Take note of a phase or a fault."""
         self._seen_s = max(self._seen_s, event.at_s)
+        if isinstance(event, PhaseEvent) and event.phase == "faults":
+            self._load_end_s = event.at_s + self._load_s
         super().event(event)
         self._redraw(event.at_s)
 
-    def _now(self) -> float:
-        return self._seen_s
-
     def _redraw(self, at_s: float) -> None:
         self._seen_s = max(self._seen_s, at_s)
-        if self._live is not None and monotonic() >= self._next_s:
+        if self._live is not None and self._real_clock() >= self._redrawn_s + _SIMULATION_PERIOD_S:
             self._live.refresh()
-            self._next_s = monotonic() + _PERIOD_S
+            self._redrawn_s = self._real_clock()
+
+    def _rows(self) -> Table:
+        table = super()._rows()
+        real_s = self._real_clock() - self._real_begun_s
+        speed = f", {self._seen_s / real_s:.1f} \N{MULTIPLICATION SIGN} real time" if real_s > 0 else ""
+        then = "load" if self._seen_s <= self._load_end_s else "load, and recovery"
+        note = Text(f"of {self._load_end_s:.1f} s of {then}{speed}")
+        table.add_row("", Text("simulated", style="dim"), Text(f"{self._seen_s:5.1f} s"), note)
+        return table
 
 
 def _live(console: Console, render: Callable[[], RenderableType]) -> Live | None:

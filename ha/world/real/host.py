@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from ha.world import Disk, Network, Processes
+from ha.world.lines import log_line
 
 __all__ = ["Log", "RealHost", "open_log"]
 
@@ -31,16 +32,9 @@ class Log:
         try:
             now = time.time()
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-            words = [f"{stamp}.{int(now % 1 * 1e6):06}Z", message, *(f"{k}={_word(v)}" for k, v in fields.items())]
-            line = " ".join(words).replace("\n", "\\n") + "\n"
-            os.write(self._fd, line.encode(errors="backslashreplace"))
+            os.write(self._fd, log_line(f"{stamp}.{int(now % 1 * 1e6):06}Z", message, fields))
         except Exception:  # noqa: BLE001, S110  (a full disk or a failing __repr__ must not stop a component)
             pass
-
-
-def _word(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return repr(text) if not text or any(c.isspace() or c in "\"'" for c in text) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import shlex
 from pathlib import Path
 
 import pytest
@@ -67,11 +66,24 @@ def test_a_lost_world_is_no_verdict(
     assert "Traceback" not in said
 
 
-def test_the_command_that_repeats_a_run_is_that_run() -> None:
-    given = ["run", "my files/a shape.yaml", "--chaos", "it's.yaml", "--seed", "7"]
+@pytest.mark.parametrize("flags", [[], ["--world", "sim"], ["--engine", "pysyncobj-stock", "--world", "real"]])
+def test_the_command_that_repeats_a_run_is_that_run(flags: list[str]) -> None:
+    given = ["run", "my files/a shape.yaml", "--chaos", "it's.yaml", *flags, "--seed", "7"]
     arguments = _parser().parse_args(given)
-    again = shlex.split(run._repeat(arguments, 7))
-    assert again == ["ha", *given]
+    assert _parser().parse_args(["run", *run._words(arguments, 7)]) == arguments
+
+
+def test_a_seed_that_nobody_gave_is_in_the_command_that_repeats_a_run() -> None:
+    arguments = _parser().parse_args(["run", "stacked-3"])
+    assert run._words(arguments, 7) == ["stacked-3", "--seed", "7"]
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", "", "1.5", str(2**53 + 1)])
+def test_a_seed_is_a_number_that_json_keeps(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "stacked-3", f"--seed={seed}"])
+    assert ended.value.code == exits.BAD_INPUT
+    assert f"{seed!r} is no integer from 0 to 9007199254740992" in capsys.readouterr().err
 
 
 def test_a_run_directory_that_holds_something_is_refused(tmp_path: Path) -> None:
