@@ -2,8 +2,8 @@
 
 The verbs are those of the Container Runtime Interface (k8s.io/cri-api, RuntimeService), trimmed to what is used:
 sandboxes are made and removed, containers created, started, stopped, removed and listed, and every exit is an
-event (CRI's GetContainerEvents), so that the kubelet never polls. A sandbox is a record only: pods share their
-node's address, there is no namespace to hold.
+event (CRI's GetContainerEvents), so that the kubelet never polls. A sandbox is a record and an address of the
+node's subnet: there is no namespace to hold. A pod of the host's network has the address of the node.
 
 `ProcessRuntime` keeps no state of its own on disk. Each process carries labels that say which container it is;
 a runtime that starts anew (its kubelet was killed) adopts what runs. How containers ended while it was away is not
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 from typing import Literal, Protocol
 
 import trio
@@ -24,7 +25,7 @@ from ha.world import Host, ProcessExit, ProcessInfo
 __all__ = ["Container", "ContainerConfig", "ContainerRuntime", "PodSandbox", "ProcessRuntime", "RuntimeFault"]
 
 _LABEL = "io.kubernetes."
-_UID, _NAMESPACE, _POD = f"{_LABEL}pod.uid", f"{_LABEL}pod.namespace", f"{_LABEL}pod.name"
+_UID, _NAMESPACE, _POD, _IP = f"{_LABEL}pod.uid", f"{_LABEL}pod.namespace", f"{_LABEL}pod.name", f"{_LABEL}pod.ip"
 _CONTAINER, _ATTEMPT, _STARTED = (
     f"{_LABEL}container.name",
     f"{_LABEL}container.restartCount",
@@ -48,6 +49,7 @@ class PodSandbox:
     uid: str
     namespace: str
     name: str
+    host_network: bool = False
 
     @property
     def id(self) -> str:
@@ -100,6 +102,10 @@ class ContainerRuntime(Protocol):
         """All pods known, also those of containers found running."""
         ...
 
+    def pod_sandbox_ip(self, sandbox_id: str) -> str:
+        """The address of a pod; empty until its first container was started."""
+        ...
+
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Prepare a container of a known pod."""
         ...
@@ -128,6 +134,9 @@ class ProcessRuntime:
         self._host = host
         self._on_exit = on_exit
         self._sandboxes: dict[str, PodSandbox] = {}
+        self._addresses: dict[str, str] = {}  # of sandboxes that have their own
+        self._subnet = IPv4Network(host.subnet)
+        self._last_given = host.random.randrange(self._subnet.num_addresses)
         self._containers: dict[str, Container] = {}
         self._configs: dict[str, ContainerConfig] = {}
         self._exited: dict[str, trio.Event] = {}
@@ -154,10 +163,18 @@ class ProcessRuntime:
         for container in self.list_containers(sandbox_id):
             await self.remove_container(container.id)
         self._sandboxes.pop(sandbox_id, None)
+        self._addresses.pop(sandbox_id, None)
 
     def list_pod_sandboxes(self) -> list[PodSandbox]:
         """All pods known, also those of containers found running."""
         return [self._sandboxes[key] for key in sorted(self._sandboxes)]
+
+    def pod_sandbox_ip(self, sandbox_id: str) -> str:
+        """The address of a pod; empty until its first container was started."""
+        sandbox = self._sandboxes.get(sandbox_id)
+        if sandbox is not None and sandbox.host_network:
+            return self._host.address
+        return self._addresses.get(sandbox_id, "")
 
     async def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         """Prepare a container of a known pod."""
@@ -176,9 +193,15 @@ class ProcessRuntime:
         """Run it. Raises RuntimeFault; the container is then gone."""
         config, container = self._configs[container_id], self._containers[container_id]
         started_at, started_s = self._host.wall_clock(), trio.current_time()
-        labels = _labels(container, started_at)
         try:
-            process = await self._host.processes.start(config.process, config.program, config.config, labels=labels)
+            address = self._address(container.sandbox)
+            process = await self._host.processes.start(
+                config.process,
+                config.program,
+                config.config,
+                labels=_labels(container, started_at, address),
+                address=address,
+            )
         except (ValueError, OSError) as error:
             await self.remove_container(container_id)
             raise RuntimeFault(f"{config.process}: {error}") from error
@@ -208,6 +231,26 @@ class ProcessRuntime:
         found = [c for c in self._containers.values() if sandbox_id is None or c.sandbox.id == sandbox_id]
         return sorted(found, key=lambda c: (c.sandbox.id, c.name, c.attempt))
 
+    def _address(self, sandbox: PodSandbox) -> str | None:
+        """The pod's own address, found when it has none yet. Raises ValueError when all are taken.
+
+        They are given in turn, from a random one on, so that one which was given back is not soon another pod's:
+        whoever still means the old pod finds nobody there.
+        """
+        if sandbox.host_network:
+            return None
+        if sandbox.id not in self._addresses:
+            taken = set(self._addresses.values())
+            usable = self._subnet.num_addresses - 2
+            in_turn = ((self._last_given + step) % usable + 1 for step in range(usable))
+            free = (n for n in in_turn if str(self._subnet.network_address + n) not in taken)
+            number = next(free, None)
+            if number is None:
+                raise ValueError(f"every address of {self._subnet} is taken")
+            self._addresses[sandbox.id] = str(self._subnet.network_address + number)
+            self._last_given = number
+        return self._addresses[sandbox.id]
+
     async def _follow(self) -> None:
         async for ended in self._host.processes.exits():
             running = next(
@@ -225,7 +268,9 @@ class ProcessRuntime:
         if process.pid in self._unclaimed:
             return
         labels = process.labels
-        sandbox = PodSandbox(labels[_UID], labels[_NAMESPACE], labels[_POD])
+        sandbox = PodSandbox(labels[_UID], labels[_NAMESPACE], labels[_POD], host_network=_IP not in labels)
+        if _IP in labels:
+            self._addresses[sandbox.id] = labels[_IP]
         name, attempt = labels[_CONTAINER], int(labels[_ATTEMPT])
         container_id = f"{sandbox.id}_{name}_{attempt}"
         self._sandboxes[sandbox.id] = sandbox
@@ -281,8 +326,9 @@ class ProcessRuntime:
             self._ended(container_id, None)
 
 
-def _labels(container: Container, started_at: float) -> Mapping[str, str]:
+def _labels(container: Container, started_at: float, address: str | None) -> Mapping[str, str]:
     return {
+        **({_IP: address} if address is not None else {}),
         _UID: container.sandbox.uid,
         _NAMESPACE: container.sandbox.namespace,
         _POD: container.sandbox.name,

@@ -90,7 +90,7 @@ class Network(Protocol):
         ...
 
     async def listen(self, port: int) -> Listener:
-        """Listen on this node's own address. Raises OSError when the port is taken."""
+        """Listen on the address of this process. Raises OSError when the port is taken."""
         ...
 
 
@@ -180,12 +180,20 @@ class Processes(Protocol):
     """The process table of one node: what a container runtime needs. It outlives the process that uses it."""
 
     async def start(
-        self, name: str, program: str, config: bytes, *, labels: Mapping[str, str] | None = None
+        self,
+        name: str,
+        program: str,
+        config: bytes,
+        *,
+        labels: Mapping[str, str] | None = None,
+        address: str | None = None,
     ) -> ProcessInfo:
         """Start a program on this node. `name` is unique among the running ones, and names its log and disk.
 
-        `config` is JSON; it is decoded into the type that the program's ``serve`` annotates. Raises
-        ValueError when the name is taken or the program cannot be found.
+        `config` is JSON; it is decoded into the type that the program's ``serve`` annotates. `address`, of the
+        node's `Host.subnet`, is what the process dials from and listens on instead of the node's own; processes may
+        share it. Raises ValueError when the name is taken, the program cannot be found, or the address is not of
+        the subnet.
         """
         ...
 
@@ -217,7 +225,12 @@ class Host(Protocol):
 
     @property
     def address(self) -> str:
-        """The node's IP address."""
+        """Its IP address: the node's, or the one that this process was started with."""
+        ...
+
+    @property
+    def subnet(self) -> str:
+        """The addresses that this node can give to its processes, as ``10.64.1.0/24``; none is the node's own."""
         ...
 
     @property

@@ -24,7 +24,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     labels: dict[str, str] = {}
     taints: list[dict[str, Any]] = []
     unschedulable: bool = False
-    pod_cidr: str = ""
     cpu: str = "8"
     memory: str = "16Gi"
     max_pods: int = 110

@@ -47,7 +47,7 @@ def grace_period_s(pod: Object) -> float:
 def sandbox_of(pod: Object) -> PodSandbox:
     """The pod as the runtime knows it."""
     meta = pod["metadata"]
-    return PodSandbox(meta["uid"], meta["namespace"], meta["name"])
+    return PodSandbox(meta["uid"], meta["namespace"], meta["name"], host_network=bool(pod["spec"].get("hostNetwork")))
 
 
 def is_static(pod: Object) -> bool:

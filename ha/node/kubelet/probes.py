@@ -47,9 +47,10 @@ def initial_state(container: Object) -> ProbeState:
     return ProbeState(started=started, ready=started and _settings(container, "readinessProbe", "") is None)
 
 
-async def run_probes(host: Host, container: Object, state: ProbeState, on_change: Callable[[], None]) -> None:
-    """Ask until cancelled, keeping `state`. `on_change` is called when it changes."""
-    address = host.address
+async def run_probes(
+    host: Host, address: str, container: Object, state: ProbeState, on_change: Callable[[], None]
+) -> None:
+    """Ask a container at its pod's address until cancelled, keeping `state`. `on_change` is called when it changes."""
     startup = _settings(container, "startupProbe", address)
     readiness = _settings(container, "readinessProbe", address)
     liveness = _settings(container, "livenessProbe", address)

@@ -103,13 +103,11 @@ class NodeRegistration:
 
     def _initial(self) -> Object:
         config = self._config
-        spec: Object = {}
+        spec: Object = {"podCIDR": self._host.subnet, "podCIDRs": [self._host.subnet]}
         if config.taints:
             spec["taints"] = config.taints
         if config.unschedulable:
             spec["unschedulable"] = True
-        if config.pod_cidr:
-            spec |= {"podCIDR": config.pod_cidr, "podCIDRs": [config.pod_cidr]}
         meta = {"name": config.node_name, "labels": self._labels()}
         node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec}
         return {**node, "status": self._status(node)}

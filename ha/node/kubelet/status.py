@@ -39,11 +39,16 @@ def pod_status(
     views: Mapping[str, ContainerView],
     before: Object,
     *,
-    address: str,
+    host_ip: str,
+    pod_ip: str,
     wall_s: float,
     stopping: bool = False,
 ) -> Object:
-    """The status to report, with the conditions that are the kubelet's. `before` is the one reported last."""
+    """The status to report, with the conditions that are the kubelet's. `before` is the one reported last.
+
+    A pod keeps the address that was reported while it has none by now (`pod_ip` empty).
+    """
+    pod_ip = pod_ip or before.get("podIP") or ""
     now = timestamp(wall_s)
     listed = containers(pod)
     phase = before.get("phase")
@@ -56,10 +61,9 @@ def pod_status(
     return {
         "phase": phase,
         "conditions": conditions,
-        "hostIP": address,
-        "hostIPs": [{"ip": address}],
-        "podIP": address,
-        "podIPs": [{"ip": address}],
+        "hostIP": host_ip,
+        "hostIPs": [{"ip": host_ip}],
+        **({"podIP": pod_ip, "podIPs": [{"ip": pod_ip}]} if pod_ip else {}),
         "startTime": before.get("startTime") or now,
         "containerStatuses": [
             _container_status(c, views.get(c["name"], ContainerView()), before, stopping=stopping) for c in listed

@@ -125,9 +125,14 @@ class PodWorker:
     def status(self) -> Object:
         """The pod's status by now."""
         views = {c["name"]: self._view(c) for c in containers(self.pod)}
-        address, wall_s = self._host.address, self._host.wall_clock()
         self._reported = pod_status(
-            self.pod, views, self._reported, address=address, wall_s=wall_s, stopping=self.stopping
+            self.pod,
+            views,
+            self._reported,
+            host_ip=self._host.address,
+            pod_ip=self._runtime.pod_sandbox_ip(self.uid),
+            wall_s=self._host.wall_clock(),
+            stopping=self.stopping,
         )
         return self._reported
 
@@ -206,7 +211,8 @@ class PodWorker:
     async def _probe(self, container: Object, slot: _Slot) -> None:
         assert slot.state is not None, "probes write into a state"
         with trio.CancelScope() as slot.probing:
-            await run_probes(self._host, container, slot.state, self.poke)
+            address = self._runtime.pod_sandbox_ip(self.uid)
+            await run_probes(self._host, address, container, slot.state, self.poke)
 
     def _end_probes(self, slot: _Slot) -> None:
         if slot.probing is not None:

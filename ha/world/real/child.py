@@ -47,6 +47,7 @@ class Birth:
     node: str
     name: str
     address: str
+    subnet: str
     program: Program
     config: object
     seed: int
@@ -96,6 +97,7 @@ async def _main(birth: Birth) -> int:
         node=birth.node,
         process=birth.name,
         address=birth.address,
+        subnet=birth.subnet,
         net=LoopbackNetwork(birth.address),
         disk=RealDisk(birth.directory / "disks" / birth.node / birth.name),
         processes=NodeProcesses(link, birth.node),

@@ -44,6 +44,7 @@ class RealHost:
     node: str
     process: str
     address: str
+    subnet: str
     net: Network
     disk: Disk
     processes: Processes

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import trio
 
 from ha.world import NotAttestedError, ProcessInfo, Signal
@@ -156,12 +157,19 @@ class Link:
                 raise WorldLostError(self.lost or "closed")
 
     async def start(
-        self, node: str, name: str, program: str, config: bytes, labels: dict[str, str], *, boot: bool
+        self,
+        node: str,
+        name: str,
+        program: str,
+        config: bytes,
+        labels: dict[str, str],
+        *,
+        address: str | None = None,
+        boot: bool,
     ) -> ProcessInfo:
         """See `ha.world.Processes.start`."""
-        reply = await self._ask(
-            lambda i: wire.Start(id=i, node=node, name=name, program=program, config=config, labels=labels, boot=boot)
-        )
+        request = wire.Start(0, node, name, program, config, labels, address, boot)
+        reply = await self._ask(lambda i: msgspec.structs.replace(request, id=i))
         assert isinstance(reply, wire.Started), reply
         return reply.process
 

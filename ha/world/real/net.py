@@ -1,10 +1,11 @@
-"""Loopback: a subnet per run, an address per node, TCP with the node's address at both ends.
+"""Loopback: a network per run, an address per node, TCP with the node's address at both ends.
 
 All of 127.0.0.0/8 is loopback on Linux, so every node can have an address of its own and use the standard
-ports. A run takes one 127.a.b.0/24 and holds it by a listening guard socket on 127.a.b.1, which the kernel
+ports. A run takes one 127.n.0.0/16 and holds it by a listening guard socket on 127.n.0.1, which the kernel
 releases with the process: concurrent runs on one machine do not meet, and nothing has to be cleaned up.
+Nodes and clients are in 127.n.0.0/24; each node has a /24 more for processes with an address of their own.
 
-Dialling binds the node's address first, so that the other side sees which node calls (and a later world can
+Dialling binds the own address first, so that the other side sees which node calls (and a later world can
 cut the path between two of them); ``IP_BIND_ADDRESS_NO_PORT`` leaves the choice of the port to connect(2),
 so that ports are only exhausted per destination.
 """
@@ -26,11 +27,10 @@ _GUARD_PORT = 61046  # above the ephemeral ports, and no privilege needed
 _FIRST_NODE = 10
 _FIRST_CLIENT = 200
 _BACKLOG = 1024
-_ATTEMPTS = 200
 
 
 class Subnet:
-    """127.a.b.0/24, ours until `release`."""
+    """127.n.0.0/16, ours until `release`."""
 
     def __init__(self, prefix: str, guard: socket.socket) -> None:
         self.prefix = prefix
@@ -41,11 +41,11 @@ class Subnet:
     def claim(cls) -> Subnet:
         """Take a free one. Raises OSError when none is found or loopback cannot be bound."""
         choose = random.SystemRandom()
-        for _ in range(_ATTEMPTS):
-            prefix = f"127.{choose.randrange(1, 255)}.{choose.randrange(256)}"
+        for number in choose.sample(range(1, 255), 254):
+            prefix = f"127.{number}"
             guard = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             try:
-                guard.bind((f"{prefix}.1", _GUARD_PORT))
+                guard.bind((f"{prefix}.0.1", _GUARD_PORT))
                 guard.listen(1)
             except OSError as error:
                 guard.close()
@@ -59,14 +59,18 @@ class Subnet:
         """The address of the node of that index (from 0)."""
         if not 0 <= index < _FIRST_CLIENT - _FIRST_NODE:
             raise ValueError(f"more than {_FIRST_CLIENT - _FIRST_NODE} nodes")
-        return f"{self.prefix}.{_FIRST_NODE + index}"
+        return f"{self.prefix}.0.{_FIRST_NODE + index}"
+
+    def of_node(self, index: int) -> str:
+        """What the node of that index can give to its processes."""
+        return f"{self.prefix}.{1 + index}.0/24"
 
     def take_client(self) -> str:
         """An address for a client; shared with another client when all are taken."""
         free = (number for number in range(_FIRST_CLIENT, 255) if number not in self._clients)
         number = next(free, 254)
         self._clients.add(number)
-        return f"{self.prefix}.{number}"
+        return f"{self.prefix}.0.{number}"
 
     def give_back(self, address: str) -> None:
         """Return a client's address."""

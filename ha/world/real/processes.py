@@ -18,10 +18,17 @@ class NodeProcesses:
         self._node = node
 
     async def start(
-        self, name: str, program: str, config: bytes, *, labels: Mapping[str, str] | None = None
+        self,
+        name: str,
+        program: str,
+        config: bytes,
+        *,
+        labels: Mapping[str, str] | None = None,
+        address: str | None = None,
     ) -> ProcessInfo:
         """Raises ValueError when it is refused, OSError when the machine cannot fork."""
-        return await self._link.start(self._node, name, program, config, dict(labels or {}), boot=False)
+        named = dict(labels or {})
+        return await self._link.start(self._node, name, program, config, named, address=address, boot=False)
 
     async def list(self) -> list[ProcessInfo]:
         """What runs on this node."""

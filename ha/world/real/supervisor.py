@@ -80,6 +80,7 @@ class RealWorld:
                 node=name,
                 process=name,
                 address=address,
+                subnet="",
                 net=LoopbackNetwork(address),
                 disk=RealDisk(self._directory / "disks" / "clients" / name),
                 processes=_NoProcesses(),
@@ -186,6 +187,7 @@ class _NoProcesses:
         config: bytes,  # noqa: ARG002
         *,
         labels: Mapping[str, str] | None = None,  # noqa: ARG002
+        address: str | None = None,  # noqa: ARG002
     ) -> ProcessInfo:
         raise ValueError(f"cannot start {name!r}: a client is no node")
 
@@ -221,6 +223,7 @@ async def open_world(
     try:
         setup = wire.Setup(
             nodes={node: subnet.node(i) for i, node in enumerate(nodes)},
+            subnets={node: subnet.of_node(i) for i, node in enumerate(nodes)},
             directory=str(directory),
             seed=seed,
             preload=list(preload),

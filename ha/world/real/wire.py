@@ -49,9 +49,10 @@ class WireError(Exception):
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The first frame to the zygote: the run that it serves. `nodes` maps names to addresses."""
+    """The first frame to the zygote: the run that it serves. `nodes` maps names to addresses, `subnets` to CIDRs."""
 
     nodes: dict[str, str]
+    subnets: dict[str, str]
     directory: str
     seed: int
     preload: list[str]
@@ -66,6 +67,7 @@ class Start(msgspec.Struct, frozen=True, tag=True):
     program: str
     config: bytes
     labels: dict[str, str]
+    address: str | None = None
     boot: bool = False
 
 

@@ -25,6 +25,7 @@ import selectors
 import signal
 import socket
 import time
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import NoReturn
 
@@ -126,13 +127,17 @@ class Zygote:
         node = self._node(peer, request.node)
         program = programs.load(request.program)
         config = program.decode(request.config)
+        subnet, address = self._setup.subnets[node.name], request.address or node.address
+        if request.address is not None and IPv4Address(address) not in IPv4Network(subnet):
+            raise ValueError(f"{address} is not of {subnet}, the subnet of {node.name}")
         incarnation = self._table.admit(node, request.name, boot=request.boot and peer is self._supervisor)
         ours, theirs = socket.socketpair()
         log_fd = open_log(self._directory, node.name, request.name)
         birth = child.Birth(
             node=node.name,
             name=request.name,
-            address=node.address,
+            address=address,
+            subnet=subnet,
             program=program,
             config=config,
             seed=self._setup.seed,

@@ -57,16 +57,25 @@ class SimHost:
     """See `ha.world.Host`. Once it is detached nothing that its process still does has an effect."""
 
     def __init__(
-        self, world: SimWorld, node: str, process: str, *, disk: SimDisk, clock: NodeClock, random: Random
+        self,
+        world: SimWorld,
+        node: str,
+        process: str,
+        *,
+        address: str | None,
+        disk: SimDisk,
+        clock: NodeClock,
+        random: Random,
     ) -> None:
         self._world = world
         self._clock = clock
         self.node = node
         self.process = process
-        self.address = world.address(node)
+        self.address = address or world.address(node)
+        self.subnet = world.subnet(node)
         self.is_attached = True
         self.random = random
-        self.net = SimNetwork(world.wire, self.address, lambda: self.is_attached)
+        self.net = SimNetwork(world.wire, self.address, world.address(node), lambda: self.is_attached)
         self.disk = disk.mount()
         self.processes = SimProcesses(world, self)
 
@@ -93,12 +102,18 @@ class SimProcesses:
         self._world, self._host = world, host
 
     async def start(
-        self, name: str, program: str, config: bytes, *, labels: Mapping[str, str] | None = None
+        self,
+        name: str,
+        program: str,
+        config: bytes,
+        *,
+        labels: Mapping[str, str] | None = None,
+        address: str | None = None,
     ) -> ProcessInfo:
         """See `ha.world.Processes`."""
         await trio.lowlevel.checkpoint()
         self._check_attached()
-        return self._world.start_process(self._host.node, name, program, config, labels or {})
+        return self._world.start_process(self._host.node, name, program, config, labels or {}, address=address)
 
     async def list(self) -> list[ProcessInfo]:
         """See `ha.world.Processes`."""

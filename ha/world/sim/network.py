@@ -14,13 +14,15 @@ from ha.world.sim.wire import WINDOW_BYTES, Pipe, Wire
 __all__ = ["SimListener", "SimNetwork", "SimStream"]
 
 BACKLOG = 128
+_FIRST_PORT, _PORTS = 32768, 28232
+"""Where the ports of those who dial are, as on Linux."""
 
 
 class SimStream(trio.abc.HalfCloseableStream):
-    """One end of a connection."""
+    """One end of a connection. `peer`: the other end's ``ip:port``."""
 
-    def __init__(self, owner: SimNetwork, sending: Pipe, receiving: Pipe) -> None:
-        self._owner, self.sending, self.receiving = owner, sending, receiving
+    def __init__(self, owner: SimNetwork, sending: Pipe, receiving: Pipe, peer: str) -> None:
+        self._owner, self.sending, self.receiving, self.peer = owner, sending, receiving, peer
         self._closed = self._sent_eof = self._is_sending = self._is_receiving = False
         owner.streams[self] = None
 
@@ -128,29 +130,34 @@ class SimListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
 
 
 class SimNetwork:
-    """The network as one process of one node sees it. Implements `ha.world.Network`."""
+    """The network as one process of one node sees it. Implements `ha.world.Network`. `ip` is the process's own
+    address, `home` that of its node.
+    """
 
-    def __init__(self, wire: Wire, ip: str, is_attached: Callable[[], bool]) -> None:
-        self.wire, self.ip, self._is_attached = wire, ip, is_attached
+    def __init__(self, wire: Wire, ip: str, home: str, is_attached: Callable[[], bool]) -> None:
+        self.wire, self.ip, self._home, self._is_attached = wire, ip, home, is_attached
+        if ip != home:
+            wire.homes[ip] = home
         self.streams: dict[SimStream, None] = {}
         self.listeners: dict[SimListener, None] = {}
 
     async def dial(self, address: Address) -> SimStream:
         """Connect: one round trip, once both directions are open."""
         self._check_attached()
-        wire = self.wire
-        await wire.until_open(self.ip, address.ip)
+        wire, here, there = self.wire, self._home, self.wire.homes.get(address.ip, address.ip)
+        await wire.until_open(here, there)
         now = clock().current_time()
-        await sleep_until(wire.arrival(self.ip, address.ip, 0) + wire.arrival(address.ip, self.ip, 0) - now)
-        await wire.until_open(self.ip, address.ip)
+        await sleep_until(wire.arrival(here, there, 0) + wire.arrival(there, here, 0) - now)
+        await wire.until_open(here, there)
         self._check_attached()
         listener = wire.listeners.get(address)
-        link = wire.link(self.ip, address.ip)
+        link = wire.link(here, there)
         if listener is None or link.refusals:
             link.refused += link.refusals > 0
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"connection to {address} refused")
-        there, back = wire.connection(self.ip, address.ip)
-        mine, theirs = SimStream(self, there, back), SimStream(listener.owner, back, there)
+        out, back = wire.connection(here, there)
+        mine = SimStream(self, out, back, str(address))
+        theirs = SimStream(listener.owner, back, out, f"{self.ip}:{_FIRST_PORT + out.number % _PORTS}")
         try:
             listener.offer(theirs)
         except trio.WouldBlock:

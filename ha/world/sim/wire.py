@@ -59,6 +59,8 @@ class Wire:
         self.latency_s = latency_s
         self.queueing_s = queueing_s
         self.listeners: dict[Address, SimListener] = {}
+        self.homes: dict[str, str] = {}
+        """The address of the node that has a further one: links are between nodes."""
         self._silent: set[str] = set()
         self._links: dict[_Direction, _Link] = {}
         self._changed = trio.Event()

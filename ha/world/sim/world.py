@@ -13,6 +13,7 @@ import math
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv4Network
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -123,6 +124,11 @@ class SimWorld:
         """The IP address of a node, given when it is first named."""
         return self._addresses.setdefault(node, f"10.0.{len(self._addresses) // 250}.{len(self._addresses) % 250 + 1}")
 
+    def subnet(self, node: str) -> str:
+        """What a node can give to its processes."""
+        _, _, high, low = self.address(node).split(".")
+        return f"10.{64 + int(high)}.{low}.0/24"
+
     def device(self, node: str, process: str) -> SimDisk:
         """The disk of one process of a node; it outlives the process."""
         if (node, process) not in self._disks:
@@ -138,12 +144,15 @@ class SimWorld:
         """The wall clock of a node."""
         return self._clocks.setdefault(node, NodeClock())
 
-    def new_host(self, node: str, process: str) -> SimHost:
-        """A host for one incarnation of a process."""
+    def new_host(self, node: str, process: str, address: str | None = None) -> SimHost:
+        """A host for one incarnation of a process. Raises ValueError for an address of another node's."""
+        if address is not None and IPv4Address(address) not in IPv4Network(self.subnet(node)):
+            raise ValueError(f"{address} is not of {self.subnet(node)}, the subnet of {node}")
         incarnation = self._incarnations.get((node, process), 0)
         self._incarnations[node, process] = incarnation + 1
         random = self.random(f"{node}/{process}/{incarnation}")
-        return SimHost(self, node, process, disk=self.device(node, process), clock=self.clock(node), random=random)
+        disk, clock = self.device(node, process), self.clock(node)
+        return SimHost(self, node, process, address=address, disk=disk, clock=clock, random=random)
 
     @asynccontextmanager
     async def client(self, name: str) -> AsyncIterator[Host]:
@@ -184,13 +193,20 @@ class SimWorld:
         return receiver
 
     def start_process(
-        self, node: str, name: str, program: str, config: bytes, labels: Mapping[str, str]
+        self,
+        node: str,
+        name: str,
+        program: str,
+        config: bytes,
+        labels: Mapping[str, str],
+        *,
+        address: str | None = None,
     ) -> ProcessInfo:
         """Start a program by its name. Raises ValueError when the name is taken or the program cannot be found."""
         assert self._nursery is not None
         serve = self.resolve(program)
         body = msgspec.json.decode(config or b"{}", type=typing.get_type_hints(serve).get("config", object))
-        process = self.new_process(node, name, program, labels)
+        process = self.new_process(node, name, program, labels, address)
 
         async def main() -> None:
             PROCESS.set(process)
@@ -208,7 +224,9 @@ class SimWorld:
             raise ValueError(f"no such program: {program!r}") from error
         return found
 
-    def new_process(self, node: str, name: str, program: str, labels: Mapping[str, str]) -> _Process:
+    def new_process(
+        self, node: str, name: str, program: str, labels: Mapping[str, str], address: str | None = None
+    ) -> _Process:
         """Enter a process into the table; the node is up from now on. Raises ValueError when the name is taken."""
         if (node, name) in self._processes:
             raise ValueError(f"{name!r} runs already on {node}")
@@ -217,7 +235,7 @@ class SimWorld:
             host.net.reset_forgotten()
         self._pids += 1
         info = ProcessInfo(name=name, pid=self._pids, program=program, labels=dict(labels))
-        process = self._processes[node, name] = _Process(info, self.new_host(node, name))
+        process = self._processes[node, name] = _Process(info, self.new_host(node, name, address))
         self._trace(f"start {node}/{name}")
         return process
 

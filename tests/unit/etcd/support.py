@@ -130,6 +130,7 @@ async def our_member(directory: Path, **settings: Any) -> AsyncIterator[Address]
             node="a",
             process="etcd",
             address=ip,
+            subnet="",
             net=LoopbackNetwork(ip),
             disk=RealDisk(directory / "ours"),
             processes=cast("Processes", None),  # a member starts none

@@ -13,7 +13,7 @@ import orjson
 import pytest
 import trio
 
-from ha.world import Address, NotAttestedError
+from ha.world import Address, Host, NotAttestedError, Stream
 from ha.world.real import RealWorld, WorldLostError, open_world
 
 HERE = str(Path(__file__).parent)
@@ -348,6 +348,30 @@ async def test_concurrent_worlds_do_not_share_a_subnet(tmp_path: Path) -> None:
         for world in (one, two):
             await world.boot("alpha", "echo", program("echo"), b'{"port": 6443}')
         assert await one.processes("alpha") != await two.processes("alpha")
+
+
+async def test_processes_can_have_addresses_of_their_nodes_subnet(world: RealWorld, tmp_path: Path) -> None:
+    exits = world.exits()
+    await world.boot("beta", "landlord", program("landlord"), b"{}")
+    assert await wait_exit(world, "landlord", exits) == (0, None)
+    network = world.address("beta").split(".")[1]
+    async with world.client("caller") as host:
+        for last in (1, 2):
+            stream = await dial_soon(host, Address(f"127.{network}.2.{last}", 7000))
+            assert await stream.receive_some() == f"{host.address}\n".encode()
+            await stream.aclose()
+    refused = (tmp_path / "disks" / "beta" / "landlord" / "refused").read_text()
+    assert refused == f"{world.address('beta')} is not of 127.{network}.2.0/24, the subnet of beta"
+
+
+async def dial_soon(host: Host, address: Address) -> Stream:
+    """Connect to what is about to listen."""
+    with trio.fail_after(5):
+        while True:
+            try:
+                return await host.net.dial(address)
+            except ConnectionRefusedError:
+                await trio.sleep(0.005)
 
 
 async def test_memory_is_told_per_process(world: RealWorld) -> None:

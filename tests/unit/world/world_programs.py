@@ -144,3 +144,14 @@ async def spawner(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_I
     while True:
         number += 1
         await host.processes.start(f"spawned-{number}", f"{__name__}:idle", b"{}")
+
+
+async def landlord(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Starts two echoes on one port, each with an address of this node's subnet, and tries one of another's."""
+    first, _, _ = host.subnet.rpartition(".")
+    for name, last in (("one", 1), ("two", 2)):
+        await host.processes.start(name, f"{__name__}:echo", b'{"port": 7000}', address=f"{first}.{last}")
+    try:
+        await host.processes.start("three", f"{__name__}:echo", b'{"port": 7000}', address=host.address)
+    except ValueError as error:
+        await host.disk.replace("refused", str(error).encode())

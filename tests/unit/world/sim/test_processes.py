@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from ha.world import Address, NotAttestedError
 from tests.fakes.world import FakeHost, FakeWorld, peer_address
@@ -260,3 +261,23 @@ async def test_a_node_with_a_paused_process_starts_others(autojump_clock) -> Non
         await world.boot("a", "later", "echo", b"")
         await dial(world, world.host("b"), "a")
         assert [info.name for info in world.running("a")] == ["later", "paused"]
+
+
+async def test_a_process_with_an_address_of_its_own_is_behind_its_nodes_links(autojump_clock: MockClock) -> None:
+    async with FakeWorld() as world:
+        world.programs["echo"] = lambda host, _, *, task_status: serve_echo(host, task_status=task_status)
+        address = world.subnet("a").replace(".0/24", ".7")
+        await world.host("a").processes.start("pod", "echo", b"{}", address=address)
+        host = world.host("b")
+        stream = await host.net.dial(Address(address, 7))
+        world.cut("a", "b")
+        await stream.send_all(b"x")
+        with trio.move_on_after(10) as scope:
+            await stream.receive_some()
+        assert scope.cancelled_caught
+        world.heal()
+        assert await stream.receive_some() == b"x"
+        with pytest.raises(ConnectionRefusedError):
+            await dial(world, host, "a")
+        with pytest.raises(ValueError, match="the subnet of a"):
+            await world.host("a").processes.start("other", "echo", b"{}", address="10.64.2.1")
