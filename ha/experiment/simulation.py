@@ -17,6 +17,7 @@ from ha.experiment.recording import Listener, Recording
 from ha.experiment.run import Observed, execute
 from ha.history import Event, Operation, PhaseEvent
 from ha.history.result import Run
+from ha.mutants import planted
 from ha.spec import Expect, Scenario
 from ha.workload import NotSetUpError
 from ha.world.lines import log_line
@@ -83,7 +84,7 @@ def run_scenario(
             return judge(judged, observed, recording, seed=seed, started=started, world="sim", repeat=repeat)
 
     try:
-        with bare():
+        with bare(), planted(scenario.mutant):
             run = simulate(main, seed=seed)
     except StuckError as error:
         raise HungError(f"a component never waits: {error}") from error

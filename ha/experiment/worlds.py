@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import ha.world.real
 import ha.world.sim
 from ha.cluster.manifests import IMAGES
 from ha.cluster.plan import BALANCER, KUBELET
+from ha.mutants import registry
 from ha.spec import Scenario, WorldName
 from ha.spec.load import check_world
 from ha.world import World
@@ -18,14 +18,12 @@ __all__ = ["FAULTS", "check", "real"]
 
 FAULTS: dict[WorldName, frozenset[str]] = {"real": ha.world.real.FAULTS, "sim": ha.world.sim.FAULTS}
 """What each world can inject."""
-MUTANTS: Collection[str] = ()
-"""What can be planted."""
 _PROGRAMS = sorted({*IMAGES.values(), KUBELET, BALANCER, "ha.node.pause:serve"})
 
 
 def check(scenario: Scenario, path: Path | str, chaos: Path | str | None = None) -> None:
     """Raises SpecError when a scenario asks for what its world cannot do. `path` and `chaos`: where it came from."""
-    check_world(scenario, FAULTS, MUTANTS, path=path, chaos=chaos)
+    check_world(scenario, FAULTS, registry(), path=path, chaos=chaos)
 
 
 def real(*, nodes: list[str], directory: Path | None, seed: int) -> AbstractAsyncContextManager[World]:

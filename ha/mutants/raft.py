@@ -1,0 +1,203 @@
+"""Bugs in consensus: votes, the log, its durability, reads, sessions."""
+# ruff: noqa: SLF001  (a bug is planted inside)
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+
+from ha.mutants import Patch, mutant
+from ha.raft import core, replica
+from ha.raft.binding import Peer, StockRaft
+from ha.raft.core import RaftCore
+from ha.raft.elections import Elections
+from ha.raft.journal import Journal
+from ha.raft.messages import Append, PreVote, PreVoteGranted, RequestVote, SnapshotChunk
+from ha.raft.reads import Reads
+from ha.raft.records import Kind, Record, encode_batch
+from ha.raft.replica import Replica
+from ha.raft.sessions import Request, Sessions
+
+__all__: list[str] = []
+
+_FAR = 1 << 60
+
+
+@mutant("vote-twice", "raft", "a member votes for everybody who asks in a term, and helps to depose a living leader")
+def _vote_twice() -> Sequence[Patch]:
+    right = StockRaft.consider_vote
+
+    def consider_vote(self: StockRaft, node: Peer, message: RequestVote) -> None:
+        self._SyncObj__votedForNodeId = self.journal.vote = None
+        right(self, node, message)
+
+    def is_loyal(_self: Elections) -> bool:
+        return False
+
+    return [(StockRaft, "consider_vote", consider_vote), (Elections, "_is_loyal", is_loyal)]
+
+
+@mutant("forget-vote", "raft", "term and vote are not read back after a restart, so a member may vote twice in a term")
+def _forget_vote() -> Sequence[Patch]:
+    right = Journal._replay
+
+    def replay(self: Journal, record: Record) -> None:
+        if record.kind is not Kind.VOTE:
+            right(self, record)
+
+    return [(Journal, "_replay", replay)]
+
+
+@mutant("skip-fsync", "raft", "what is appended to the journal is written, and not synced, before it is acknowledged")
+def _skip_fsync() -> Sequence[Patch]:
+    async def sync(self: Journal) -> None:
+        if self._must_rewrite:
+            await self._write_generation()
+        elif self._unsynced:
+            assert self._file is not None
+            batch = encode_batch(b"".join(self._unsynced), self._end)
+            self._unsynced.clear()
+            self._file.append(batch)
+            self._end += len(batch)
+        await trio.lowlevel.checkpoint()
+
+    return [(Journal, "sync", sync)]
+
+
+@mutant("acknowledge-before-sync", "raft", "acknowledgements and votes leave before what they promise is synced")
+def _acknowledge_before_sync() -> Sequence[Patch]:
+    async def drive(self: Replica, raft: RaftCore, log: Journal) -> None:
+        while True:
+            with trio.move_on_at(raft.next_deadline()):
+                await self._wake.wait()
+            self._wake = trio.Event()
+            self._turn(raft)
+            for peer, message in (*raft.outbox.early, *raft.outbox.held):
+                self._transport.send(peer, message)
+            raft.outbox.early.clear()
+            raft.outbox.held.clear()
+            await self._transport.flush()
+            if log.is_dirty:
+                await log.sync()
+
+    return [(Replica, "_drive", drive)]
+
+
+@mutant("torn-tail-kept", "raft", "a torn end of the journal is left there, and hides what follows")
+def _torn_tail_kept() -> Sequence[Patch]:
+    right = Journal._recover
+
+    def recover(self: Journal, data: bytes) -> None:
+        right(self, data)
+        if self._file is not None and self._file.size_bytes < len(data):
+            self._file.append(data[self._end :])  # back, as if it had not been cut
+
+    return [(Journal, "_recover", recover)]
+
+
+@mutant("quorum-of-half", "raft", "half of the members, rounded down, are enough to commit")
+def _quorum_of_half() -> Sequence[Patch]:
+    right = RaftCore.tick
+
+    def tick(self: RaftCore) -> None:
+        right(self)
+        if self.is_leader:
+            held = sorted([self.journal.last_index, *(self.match_index(peer) for peer in self.peers.values())])
+            reached = held[(len(held) + 1) // 2]
+            if reached > self.commit_index and self.journal.term_at(reached) == self.term:
+                self.commit_to(reached)
+
+    return [(RaftCore, "tick", tick)]
+
+
+@mutant("commit-older-term", "raft", "a leader counts copies of entries of earlier terms (paper 5.4.2)")
+def _commit_older_term() -> Sequence[Patch]:
+    right = RaftCore.tick
+
+    def tick(self: RaftCore) -> None:
+        if self.is_leader and self.peers:
+            held = sorted([self.journal.last_index, *(self.match_index(peer) for peer in self.peers.values())])
+            reached = held[(len(held) - 1) // 2]
+            if reached > self.commit_index:
+                self.commit_to(reached)
+        right(self)
+
+    return [(RaftCore, "tick", tick)]
+
+
+@mutant("stale-log-elected", "raft", "votes and pre-votes go to candidates whose log is behind")
+def _stale_log_elected() -> Sequence[Patch]:
+    right = StockRaft.consider_vote
+
+    def consider_vote(self: StockRaft, node: Peer, message: RequestVote) -> None:
+        right(self, node, RequestVote(message.term, _FAR, _FAR))
+
+    def on_pre_vote(self: RaftCore, node: Peer, message: PreVote) -> None:
+        if not self._is_loyal() and message.term > self.term:
+            self._hold(node, PreVoteGranted(message.term, message.round))
+
+    return [(StockRaft, "consider_vote", consider_vote), (core._HANDLERS, PreVote, on_pre_vote)]  # type: ignore[list-item]
+
+
+@mutant("truncate-acknowledged", "raft", "an append that was overtaken cuts off what follows it, acknowledged or not")
+def _truncate_acknowledged() -> Sequence[Patch]:
+    right = RaftCore._merge
+
+    def merge(self: RaftCore, message: Append) -> None:
+        right(self, message)
+        last = max(message.previous_index + len(message.entries), self.journal.first_index)
+        if self.journal.last_index > last:
+            self.journal.truncate(last + 1)
+
+    return [(RaftCore, "_merge", merge)]
+
+
+@mutant(
+    "snapshot-raises-commit",
+    "raft",
+    "a piece of a snapshot commits what was never compared",
+)
+def _snapshot_raises_commit() -> Sequence[Patch]:
+    right = RaftCore._on_snapshot_chunk
+
+    def on_snapshot_chunk(self: RaftCore, node: Peer, chunk: SnapshotChunk) -> None:
+        if chunk.term >= self.term:
+            self.commit_to(min(chunk.index, self.journal.last_index))
+        right(self, node, chunk)
+
+    return [(core._HANDLERS, SnapshotChunk, on_snapshot_chunk)]  # type: ignore[list-item]
+
+
+@mutant("stale-read", "raft", "a member that knows of a leader reads what it has, without asking for a read index")
+def _stale_read() -> Sequence[Patch]:
+    async def read_barrier(self: Replica) -> None:
+        await self._leadership.wait_leader(2 * self._timing.election_s)
+
+    return [(Replica, "read_barrier", read_barrier)]
+
+
+@mutant("read-index-reused", "raft", "a read is confirmed by a round of heartbeats that was sent before it arrived")
+def _read_index_reused() -> Sequence[Patch]:
+    right = Reads.add
+
+    def add(self: Reads, token: object, index: int, sequence: int) -> None:
+        right(self, token, index, sequence - 1)
+
+    return [(Reads, "add", add)]
+
+
+@mutant("apply-twice", "raft", "a proposal that is sent again after a change of leadership is applied again")
+def _apply_twice() -> Sequence[Patch]:
+    def admit(_self: Sessions, _request: Request) -> bool:
+        return True
+
+    return [(Sessions, "admit", admit)]
+
+
+@mutant("sessions-not-in-snapshot", "raft", "the table of applied proposals is left out of snapshots")
+def _sessions_not_in_snapshot() -> Sequence[Patch]:
+    def take_snapshot(self: Replica) -> bytes:
+        return replica._encode(replica._State([], self._machine.snapshot()))
+
+    return [(Replica, "take_snapshot", take_snapshot)]
