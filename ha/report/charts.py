@@ -13,6 +13,7 @@ from ha.history import Operation, PhaseEvent
 from ha.history.result import Run
 from ha.report.lanes import Span, span_of
 from ha.report.series import bucket_s
+from ha.report.words import in_force_until_s
 
 __all__ = ["Chart", "Row", "Series", "charts", "table"]
 
@@ -133,7 +134,5 @@ def _throughput(run: Run, span: Span, width_s: float) -> Chart:
 
 
 def _chart(title: str, run: Run, span: Span, *, unit: str, log: bool, x: list[float], curves: list[Series]) -> Chart:
-    faults = [
-        (fault.injected_s, span.end_s if fault.undone_s is None else fault.undone_s) for fault in run.result.faults
-    ]
+    faults = [(fault.injected_s, in_force_until_s(fault, span.end_s)) for fault in run.result.faults]
     return Chart(title=title, unit=unit, log=log, start=span.start_s, end=span.end_s, x=x, series=curves, faults=faults)

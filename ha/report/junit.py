@@ -57,6 +57,10 @@ def _properties(suite: ET.Element, result: Result) -> None:
         "run_dir": result.run_dir,
         "repeat": result.repeat,
     }
+    if result.trace_digest is not None:
+        values["trace_digest"] = result.trace_digest
+    if result.wall_s is not None:
+        values["wall_s"] = f"{result.wall_s:.3f}"
     parent = ET.SubElement(suite, "properties")
     for key, value in values.items():
         ET.SubElement(parent, "property", {"name": key, "value": _clean(value)})

@@ -25,7 +25,7 @@ from ha.history import (
 )
 from ha.history.result import FaultRecord, Run, Window
 from ha.report import series
-from ha.report.words import fault_title, seconds
+from ha.report.words import fault_title, in_force_until_s, seconds
 
 __all__ = ["Lane", "LaneGroup", "Segment", "Span", "State", "lane_groups", "span_of"]
 
@@ -139,7 +139,7 @@ def _fault_lanes(faults: Sequence[FaultRecord], span: Span) -> list[Lane]:
 
 
 def _fault_segment(fault: FaultRecord, span: Span) -> Segment:
-    end_s = span.end_s if fault.undone_s is None else min(fault.undone_s, span.end_s)
+    end_s = in_force_until_s(fault, span.end_s)
     title = f"{fault_title(fault)} from {seconds(fault.injected_s)} to {seconds(end_s)}"
     hit = ", ".join(fault.processes or fault.nodes)
     return Segment(start_s=fault.injected_s, end_s=end_s, state="fault", label=hit, title=title)

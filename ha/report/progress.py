@@ -131,13 +131,13 @@ class SimulationProgress(Progress):
     """
 
     def __init__(self, console: Console, *, load_s: float, real_clock: Callable[[], float] = monotonic) -> None:
-        super().__init__(console, clock=lambda: self._seen_s)
         self._load_s = load_s
         self._load_end_s = load_s
         self._real_clock = real_clock
         self._real_begun_s = real_clock()
         self._seen_s = 0.0
         self._redrawn_s = -inf
+        super().__init__(console, clock=lambda: self._seen_s)
 
     def operation(self, operation: Operation) -> None:
         """Count an operation of a client."""
@@ -162,8 +162,9 @@ class SimulationProgress(Progress):
         table = super()._rows()
         real_s = self._real_clock() - self._real_begun_s
         speed = f", {self._seen_s / real_s:.1f} \N{MULTIPLICATION SIGN} real time" if real_s > 0 else ""
-        then = "load" if self._seen_s <= self._load_end_s else "load, and recovery"
-        note = Text(f"of {self._load_end_s:.1f} s of {then}{speed}")
+        over = self._seen_s > self._load_end_s
+        planned = f"{self._load_s:g} s of load are over" if over else f"of {self._load_end_s:.1f} s, and recovery"
+        note = Text(planned + speed, style="dim")
         table.add_row("", Text("simulated", style="dim"), Text(f"{self._seen_s:5.1f} s"), note)
         return table
 

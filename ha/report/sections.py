@@ -8,11 +8,17 @@ from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run, Unavai
 from ha.report import words
 from ha.report.charts import Chart, table
 from ha.report.markup import Markup, el, fragment
+from ha.spec.faults import INSTANT
 
 __all__ = ["chart_figures", "cluster_facts", "faults", "header", "judgements", "operations", "recovery", "tiles"]
 
 _FEW = 3
 """More faults than this are folded away."""
+_IN_VIRTUAL_TIME = (
+    "It was simulated: the components are those of the real world, but time, network, disks and processes are "
+    "virtual, and the seed decides everything. The same command gives the same digest, of all that was sent, written "
+    "and logged, on every machine with these versions. Times are virtual, but for \u201ctook for real\u201d."
+)
 _SIGN_CLASSES = {"✓": "yes", "✗": "no", "?": "unknown"}
 
 
@@ -40,13 +46,20 @@ def tiles(result: Result) -> Markup:
         ("Longest write outage", *_outage_tile(result.unavailability.get("write"))),
         ("Write latency", words.milliseconds(write.p50_ms if write else None), _tail(result)),
         ("Ready in", words.seconds(result.ready_s), _machines(result)),
-        ("Memory", words.bytes_text(result.memory_total_bytes), "all processes, PSS"),
+        _cost(result),
     ]
     return el(
         "dl",
         [el("div", el("dt", name), el("dd", value, el("small", small))) for name, value, small in shown],
         class_="tiles",
     )
+
+
+def _cost(result: Result) -> tuple[str, str, str]:
+    """What the run took of this machine."""
+    if result.wall_s is not None:
+        return "Simulated", words.seconds(result.duration_s), f"in {words.seconds(result.wall_s)} of real time"
+    return "Memory", words.bytes_text(result.memory_total_bytes), "all processes, PSS"
 
 
 def _outage_tile(gone: Unavailability | None) -> tuple[str, str]:
@@ -218,6 +231,8 @@ def faults(result: Result) -> Markup:
 def _fault(fault: FaultRecord, *, fold: bool) -> Markup:
     sign, word = ("✓", "took effect") if fault.attested else ("?", "not attested: the run is inconclusive")
     undone = words.seconds(fault.undone_s) if fault.undone_s is not None else "not"
+    if fault.undone_s is None and fault.fault in INSTANT:
+        undone = "nothing to undo"
     facts = [("injected at", words.seconds(fault.injected_s)), ("undone at", undone), ("nodes", ", ".join(fault.nodes))]
     if fault.processes:
         facts.append(("processes", ", ".join(fault.processes)))
@@ -250,10 +265,12 @@ def cluster_facts(result: Result) -> Markup:
         ("seed", str(result.seed)),
         ("load", words.schedule(result.arrivals)),
     ]
-    memory = sorted(result.memory_bytes.items(), key=lambda item: (-item[1], item[0]))
+    if result.wall_s is not None and result.trace_digest is not None:
+        how += [("took for real", words.seconds(result.wall_s)), ("digest", result.trace_digest)]
     return fragment(
         el("p", "This command repeats the run:", class_="lead"),
         el("pre", result.repeat),
+        el("p", _IN_VIRTUAL_TIME, class_="note") if result.wall_s is not None else None,
         el("p", "Its files are in ", el("code", result.run_dir), "."),
         el(
             "div",
@@ -262,14 +279,17 @@ def cluster_facts(result: Result) -> Markup:
             el("div", el("h3", f"Timings: {result.timings}"), _facts(_timings(result))),
             class_="columns",
         ),
-        el(
-            "details",
-            el(
-                "summary",
-                f"Memory when ready: {words.bytes_text(result.memory_total_bytes)} in {len(memory)} processes (PSS)",
-            ),
-            el("div", *(_facts([(k, words.bytes_text(v))]) for k, v in memory), class_="columns"),
-        ),
+        _memory(result) if result.memory_bytes else None,
+    )
+
+
+def _memory(result: Result) -> Markup:
+    memory = sorted(result.memory_bytes.items(), key=lambda item: (-item[1], item[0]))
+    total = words.bytes_text(result.memory_total_bytes)
+    return el(
+        "details",
+        el("summary", f"Memory when ready: {total} in {len(memory)} processes (PSS)"),
+        el("div", *(_facts([(k, words.bytes_text(v))]) for k, v in memory), class_="columns"),
     )
 
 

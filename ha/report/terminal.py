@@ -126,16 +126,18 @@ def _faults(result: Result) -> Table | None:
             Text(words.fault_title(fault)),
             words.seconds(fault.injected_s),
             words.seconds(fault.undone_s),
-            Text(fault.error or words.evidence_summary(fault.evidence) or "none"),
+            Text(fault.error or words.evidence_summary(fault.evidence, fault.undo_evidence) or "none"),
         )
     return table
 
 
 def _facts(result: Result) -> Table:
     table = Table.grid(padding=(0, 2))
-    ready = f"{words.seconds(result.ready_s)}, {words.bytes_text(result.memory_total_bytes)} in all (PSS)"
-    table.add_row(Text("ready in", style="dim"), Text(ready))
+    memory = f", {words.bytes_text(result.memory_total_bytes)} in all (PSS)" if result.memory_bytes else ""
+    table.add_row(Text("ready in", style="dim"), Text(words.seconds(result.ready_s) + memory))
     if result.arrivals:
         table.add_row(Text("load", style="dim"), Text(words.schedule(result.arrivals), overflow="fold"))
-    table.add_row(Text("timings", style="dim"), Text(f"{result.timings} · seed {result.seed} · {result.world} world"))
+    table.add_row(Text("timings", style="dim"), Text(f"{result.timings} · seed {result.seed} · {words.world(result)}"))
+    if result.trace_digest is not None:
+        table.add_row(Text("digest", style="dim"), Text(f"{result.trace_digest}, the same for every run of this seed"))
     return table

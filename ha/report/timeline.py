@@ -10,7 +10,7 @@ from ha.history.result import Run
 from ha.report.lanes import Lane, LaneGroup, Segment, Span, State, lane_groups, span_of
 from ha.report.markup import Markup, el, fragment
 from ha.report.series import bucket_s
-from ha.report.words import fault_title
+from ha.report.words import fault_title, in_force_until_s
 
 __all__ = ["timeline"]
 
@@ -62,7 +62,7 @@ def _backdrop(run: Run, span: Span) -> Markup:
             "div",
             "",
             class_="band",
-            style=_place(fault.injected_s, span.end_s if fault.undone_s is None else fault.undone_s, span),
+            style=_place(fault.injected_s, in_force_until_s(fault, span.end_s), span),
             title=fault_title(fault),
         )
         for fault in run.result.faults

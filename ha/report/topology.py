@@ -173,7 +173,7 @@ def _node(node: NodeRecord, x: float, y: float, width: float, height: float, mar
         _chip(name, x + 8, y + _HEAD + i * _CHIP, width - 16, leads=mark.leads, hit=name in mark.hit)
         for i, name in enumerate(components)
     ]
-    badge = _badge(mark.faults, x + width, y) if mark.faults else None
+    badge = _badge(mark.faults, x + width, y, room=width - 16) if mark.faults else None
     return el(
         "g",
         el("rect", x=x, y=y, width=width, height=height, rx=8, class_="t-node" + (" hit" if hit else "")),
@@ -195,14 +195,17 @@ def _chip(name: str, x: float, y: float, width: float, *, leads: bool, hit: bool
     )
 
 
-def _badge(faults: list[str], right: float, y: float) -> Markup:
-    label = "✗ " + ", ".join(faults)
-    width = 7.0 * len(label) + 12
+def _badge(faults: list[str], right: float, y: float, *, room: float) -> Markup:
+    """What hit it, or how much where that is too long."""
+    names = [", ".join(faults), f"{len(faults)} kinds of faults", f"{len(faults)} kinds"]
+    widths = [7.0 * (len(name) + 2) + 12 for name in names]
+    label, width = next((pair for pair in zip(names, widths, strict=True) if pair[1] <= room), (names[-1], widths[-1]))
+    label = f"✗ {label}"
     x = right - width - 8
     return el(
         "g",
-        el("rect", x=x, y=y - 9, width=width, height=19, rx=9.5, class_="t-badge"),
-        _text(x + width / 2, y + 4.5, label, "t-badge-name t-mid"),
+        el("rect", x=x, y=y - 11, width=width, height=19, rx=9.5, class_="t-badge"),
+        _text(x + width / 2, y + 2.5, label, "t-badge-name t-mid"),
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from ha.history.result import ArrivalCounts, FaultRecord, Result, Unavailability, Verdict
+from ha.spec.faults import INSTANT
 
 __all__ = [
     "NOT_REACHED",
@@ -16,6 +19,7 @@ __all__ = [
     "evidence_text",
     "fault_title",
     "held",
+    "in_force_until_s",
     "judgements",
     "linearizable",
     "milliseconds",
@@ -25,6 +29,7 @@ __all__ = [
     "safety",
     "schedule",
     "seconds",
+    "world",
 ]
 
 VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
@@ -48,6 +53,7 @@ NOT_REACHED = "not before the end"
 """A phase that applies and did not end while the run looked; it might have later."""
 
 _FEW_VICTIMS = 3
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _MIB = 1 << 20
 
 
@@ -81,6 +87,13 @@ def schedule(arrivals: Mapping[str, ArrivalCounts]) -> str:
     return f"{count(asked)} requests, {loop}" + (
         f"; {count(late)} asked late, {seconds(latest_s)} at most" if late else ""
     )
+
+
+def world(result: Result) -> str:
+    """Where it ran; of a simulation how long that took for real, since all other times are virtual."""
+    if result.wall_s is None:
+        return f"{result.world} world"
+    return f"simulated world, {seconds(result.duration_s)} of virtual time in {seconds(result.wall_s)}"
 
 
 def milliseconds(value: float | None) -> str:
@@ -146,24 +159,64 @@ def fault_title(fault: FaultRecord) -> str:
     return f"{fault.fault} {fault.target} → {hit}" if hit and hit != fault.target else f"{fault.fault} {fault.target}"
 
 
-def evidence_summary(evidence: Mapping[str, object]) -> str:
-    """Evidence at a glance: ``control-plane-3: SIGKILL, 5 exited``; of many victims the first, and how many more."""
-    shown = [f"{victim}: {_glance(seen)}" for victim, seen in list(evidence.items())[:_FEW_VICTIMS]]
+def in_force_until_s(fault: FaultRecord, end_s: float) -> float:
+    """Until when a fault was in force in a run that ended at `end_s`: some are over when they were injected, and one
+    that hit nobody never was.
+    """
+    if fault.undone_s is not None:
+        return min(fault.undone_s, end_s)
+    return fault.injected_s if fault.fault in INSTANT or not fault.evidence else end_s
+
+
+def evidence_summary(evidence: Mapping[str, object], undo_evidence: Mapping[str, object] | None = None) -> str:
+    """Evidence at a glance: ``control-plane-3: SIGKILL, 5 exited``; of many victims the first, and how many more. What
+    was counted until it was undone is evidence, too: ``cut of 2 links, 512 bytes held``.
+    """
+    ended = undo_evidence or {}
+    glances = [(victim, _glance(seen, ended.get(victim))) for victim, seen in list(evidence.items())[:_FEW_VICTIMS]]
+    shown = [glance if victim == "links" else f"{victim}: {glance}" for victim, glance in glances]
     more = len(evidence) - len(shown)
     return "\n".join([*shown, f"and {more} more"] if more else shown)
 
 
-def _glance(seen: object) -> str:
+def _glance(seen: object, ended: object) -> str:
     """Counts for lists of processes, a name where there is only one; no numbers that mean nothing to people."""
     if not isinstance(seen, dict):
         return str(seen)
     parts = []
     for key, value in seen.items():
-        if _many(value):
+        if _is_disturbance(value):
+            parts.append(_disturbance(value))
+        elif _many(value):
             parts.append(f"{next(iter(value))} {key}" if len(value) == 1 else f"{len(value)} {key}")
         elif isinstance(value, str):
             parts.append(value if key == "signal" else f"{key} {value}")
+    counted = ended if isinstance(ended, dict) else {}
+    parts += [f"{count(n)} {name.replace('_', ' ')}" for name, n in counted.items() if isinstance(n, int) and n]
     return ", ".join(parts) or "attested"
+
+
+def _is_disturbance(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether it is what a world says of a disturbance that it imposed."""
+    return isinstance(value, dict) and "kind" in value
+
+
+def _disturbance(value: Mapping[str, object]) -> str:
+    """``disk full``, ``delay of 10 links, latency 80 ms``."""
+    kind = _CAPITAL.sub(" ", str(value["kind"])).lower()
+    links = value.get("links")
+    what = f"{kind} of {plural(len(links), 'link')}" if isinstance(links, list) else kind
+    figures = [_figure(name, v) for name, v in value.items() if isinstance(v, int | float)]
+    return ", ".join([what, *figures])
+
+
+def _figure(name: str, value: float) -> str:
+    """``latency_s`` 0.08 → ``latency 80 ms``."""
+    if name.endswith("_per_s"):
+        return f"{value:,.0f} {name.removesuffix('_per_s')}/s"
+    if name.endswith("_s"):
+        return f"{name.removesuffix('_s')} {'-' if value < 0 else ''}{seconds(abs(value))}"
+    return f"{name} {value:g}"
 
 
 def evidence_text(evidence: Mapping[str, object]) -> str:
@@ -174,6 +227,9 @@ def evidence_text(evidence: Mapping[str, object]) -> str:
 
 def phrase(value: object) -> str:
     """What was seen of one victim, whole: ``signal SIGKILL; exited: etcd 4713, kubelet 4711``."""
+    if _is_disturbance(value):
+        links = value.get("links")
+        return ": ".join([_disturbance(value), *([", ".join(map(str, links))] if isinstance(links, list) else [])])
     if not isinstance(value, dict):
         return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     if any(map(_many, value.values())):

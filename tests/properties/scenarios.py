@@ -19,6 +19,7 @@ from ha.spec import (
     Topology,
     Workload,
 )
+from ha.spec.faults import FIELDS, INSTANT
 from ha.spec.timings import PRESETS
 
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?", fullmatch=True)
@@ -67,20 +68,35 @@ TARGETS = st.builds(
     take=st.sampled_from(["one", "majority", "all"]),
     component=st.sampled_from([None, "kubelet"]),
 )
+ENDS = st.just(Target(select="load-balancer")) | st.builds(Target, select=st.just("control-plane"), take=st.just("one"))
 BOUNDS = st.builds(Bound, at_most_s=durations(1000)) | st.builds(
     Bound, at_least_s=durations(9), at_most_s=durations(99, 9)
 )
 
 
+FIELDS_OF_FAULT = {
+    "from": ("source", ENDS),
+    "direction": ("direction", st.sampled_from(["both", "inbound", "outbound"])),
+    "latency": ("latency_s", durations(10)),
+    "jitter": ("jitter_s", durations(10)),
+    "bytes_per_s": ("bytes_per_s", st.floats(1, 1e12) | st.integers(1, 10**12)),
+    "offset": ("offset_s", durations(86400) | durations(86400).map(lambda s: -s)),
+    "rate": ("rate", st.floats(0.001, 100)),
+}
+
+
 @st.composite
 def faults(draw: st.DrawFn, target: Target, load_s: float) -> Fault:
     """One that fits into the load."""
+    name = draw(st.sampled_from([name for name, kind in FIELDS.items() if kind.least == 1]))
     at_s = draw(durations(load_s / 2))
-    if draw(st.booleans()):
-        return Fault(fault="restart", target=target, at_s=at_s, every_s=draw(st.none() | durations(load_s)))
-    for_s = draw(durations(load_s / 2))
-    every_s = draw(st.none() | durations(load_s, for_s + 0.001))
-    return Fault(fault=draw(st.sampled_from(["kill", "pause"])), target=target, at_s=at_s, for_s=for_s, every_s=every_s)
+    for_s = None if name in INSTANT else draw(durations(load_s / 2))
+    every_s = draw(st.none() | durations(load_s, (for_s or 0) + 0.001))
+    given = [*FIELDS[name].required, *(field for field in FIELDS[name].optional if draw(st.booleans()))]
+    own = {attribute: draw(values) for attribute, values in (FIELDS_OF_FAULT[field] for field in given)}
+    if not FIELDS[name].component:
+        target = msgspec.structs.replace(target, component=None)
+    return Fault(fault=name, target=target, at_s=at_s, for_s=for_s, every_s=every_s, **own)
 
 
 @st.composite
