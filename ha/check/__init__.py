@@ -3,6 +3,9 @@
 * `linearizability`: is there one order of all operations that explains every answer?
 * `durability`: is everything that was acknowledged still there?
 * `store_model` (with `store_facts`): does every answer of the store itself fit what etcd promises?
+* `leases`: did leases and their keys live as long as was promised, and no longer?
+* `leaders`: did two members lead in one term?   `convergence`: do all hold the same in the end?
+* `watch_cache`: did every API server's cache catch up?   `pods`: bound once, replaced, all there in the end?
 * `availability`, `recovery`: how long did it not work, and what did the time go into?
 * `load`: did the clients keep asking?
 * `exits`: did anything end that nobody hit?

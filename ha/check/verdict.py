@@ -66,7 +66,7 @@ def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims
         return f"Linearizability could not be established: {linearizability.explanation[0]}."
     broken = [claim for claim in claims if claim.held is False]
     if broken:
-        others = f" (and {len(broken) - 1} more)" if broken[1:] else ""
+        others = f" (and {_count(len(broken) - 1, 'other claim')} not)" if broken[1:] else ""
         what = "Bound broken" if broken[0].checker in _BOUNDS else "Does not hold"
         return f"{what}: {broken[0].expectation}, measured {broken[0].measured}{others}."
     return None

@@ -8,6 +8,7 @@ import msgspec
 import trio
 
 from ha.cluster.plan import Plan
+from ha.etcd.client import EtcdClient, EtcdError, HashResult
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
@@ -93,6 +94,7 @@ class View:
         self._plan = plan
         self._timeout_s = timeout_s
         self._members = {node: Client(host.net, address) for node, address in plan.members.items()}
+        self._store = EtcdClient(host.net, list(plan.members.values()), timeout_s=timeout_s)
 
     async def statuses(self) -> dict[str, MemberStatus | None]:
         """Status of every member by node, all asked at once."""
@@ -104,6 +106,21 @@ class View:
         async with trio.open_nursery() as nursery:
             for node in self._members:
                 nursery.start_soon(ask, node)
+        return {node: found[node] for node in self._members}
+
+    async def hashes(self, revision: int) -> dict[str, HashResult | EtcdError]:
+        """What every member's keys come to at a revision, all asked at once; or why one cannot tell."""
+        found: dict[str, HashResult | EtcdError] = {}
+
+        async def ask(node: str, address: Address) -> None:
+            try:
+                found[node] = await self._store.hash_kv(address, revision)
+            except EtcdError as error:
+                found[node] = error
+
+        async with trio.open_nursery() as nursery:
+            for node, address in self._plan.members.items():
+                nursery.start_soon(ask, node, address)
         return {node: found[node] for node in self._members}
 
     async def etcd_leader(self, *, within_s: float = 10.0) -> str:

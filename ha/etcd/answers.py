@@ -12,6 +12,7 @@ import msgspec
 
 from ha.etcd.api import (
     DeleteResult,
+    HashResult,
     KeyValue,
     LeaseGrantResult,
     LeaseInfo,
@@ -115,9 +116,14 @@ class TxnAnswer(HeaderAnswer, frozen=True):
 
 
 class HashAnswer(HeaderAnswer, frozen=True):
-    """A member's hash of its keys."""
+    """See `HashResult`."""
 
     hash: int = 0
+    compact_revision: int = 0
+
+    def result(self) -> HashResult:
+        """As the API's type."""
+        return HashResult(self.hash, self.header.revision, self.compact_revision)
 
 
 class LeaseGrantAnswer(HeaderAnswer, frozen=True, rename={"id": "ID", "ttl": "TTL"}):

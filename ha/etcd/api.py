@@ -26,6 +26,7 @@ __all__ = [
     "Done",
     "Fault",
     "Filter",
+    "HashResult",
     "KeyValue",
     "LeaseGrantRequest",
     "LeaseGrantResult",
@@ -276,6 +277,14 @@ class MemberStatus(msgspec.Struct, frozen=True):
     raft_applied_index: int
     db_size_bytes: int
     version: str
+
+
+class HashResult(msgspec.Struct, frozen=True):
+    """What a member's keys come to. `revision` is its current one, whichever was hashed."""
+
+    hash: int
+    revision: int
+    compact_revision: int
 
 
 class Member(msgspec.Struct, frozen=True):

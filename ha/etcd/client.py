@@ -51,6 +51,7 @@ from ha.etcd.api import (
     Compare,
     DeleteRangeRequest,
     DeleteResult,
+    HashResult,
     KeyValue,
     LeaseGrantRequest,
     LeaseGrantResult,
@@ -95,6 +96,7 @@ __all__ = [
     "EtcdTimeoutError",
     "EtcdUnavailableError",
     "FutureRevisionError",
+    "HashResult",
     "KeyValue",
     "Op",
     "PutRequest",
@@ -220,10 +222,12 @@ class EtcdClient:
         """What one member says of itself, bounded by the timeout. `endpoint` must be one of this client's."""
         return read_answer(StatusAnswer, await self._ask_one(endpoint, "/v3/maintenance/status", b"{}")).result()
 
-    async def hash_kv(self, endpoint: Address, revision: int) -> int:
-        """CRC of one of our members' keys at a revision."""
+    async def hash_kv(self, endpoint: Address, revision: int = 0) -> HashResult:
+        """What one member's keys come to at a revision (0: now). Members of etcd 3.5 hash all that they have now,
+        whatever revision is asked for: their hashes compare when nothing is written meanwhile.
+        """
         body = await self._ask_one(endpoint, "/v3/maintenance/hash", _encode({"revision": revision}))
-        return read_answer(HashAnswer, body).hash
+        return read_answer(HashAnswer, body).result()
 
     async def member_list(self) -> list[Member]:
         """The members of the cluster."""

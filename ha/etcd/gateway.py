@@ -227,7 +227,7 @@ class Gateway:
         return Response(200, self._encoder.other(store.revision, status.term, fields))
 
     async def _maintenance_hash(self, request: Request) -> Response:
-        revision = decode(_HashRequest, request.body).revision
+        revision = max(decode(_HashRequest, request.body).revision, 0)
         fields: dict[str, object] = {"hash": self._service.hash_kv(revision)}
         compact_revision = self._service.machine.store.compact_revision
         if compact_revision:

@@ -5,48 +5,90 @@ A checker has a say where there is something to judge: no claim about leases whe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
-from ha.check import exits, store_model
+from ha.check import convergence, exits, leaders, leases, pods, store_model, watch_cache
 from ha.check.violation import Violation
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
 from ha.history import Event
 from ha.history.result import Checker, Claim, FaultRecord, NodeRecord
+from ha.spec import Scenario, Timings
 
 __all__ = ["invariants"]
 
+_Judged: TypeAlias = tuple[Claim, list[str]]
+
+_SLACK_S = 5.0
+"""For scheduling a Pod, starting it, and seeing that it is ready."""
 _SHOWN = 10
 """More violations than this of one kind are counted."""
 
 
 def invariants(
-    observed: Observed, recording: Recording, faults: Sequence[FaultRecord]
+    scenario: Scenario, observed: Observed, recording: Recording, faults: Sequence[FaultRecord]
 ) -> tuple[list[Claim], list[str]]:
     """A claim per invariant, and sentences that name what broke it."""
-    found = [*_store(observed, recording)]
-    claims = [_healed(observed, faults), _no_crash(recording.events, faults, observed.plan.records())]
-    claims += [claim for claim, _ in found]
+    events, nodes = recording.events, observed.plan.records()
+    found = [*_store(observed, recording, faults), *_members(observed, events)]
+    if observed.plan.api_servers:
+        found += _control_plane(scenario, observed, events, faults)
+    claims = [_healed(observed, faults), _no_crash(events, faults, nodes), *(claim for claim, _ in found)]
     return claims, [sentence for _, sentences in found for sentence in sentences]
 
 
-def _store(observed: Observed, recording: Recording) -> list[tuple[Claim, list[str]]]:
+def _store(observed: Observed, recording: Recording, faults: Sequence[FaultRecord]) -> Iterator[_Judged]:
     """Of clients of the store itself. Whoever has an API server has somebody else who compacts."""
     asked = [operation for operation in recording.operations if operation.store is not None]
     if not asked:
-        return []
-    broken = store_model.violations(asked, sole=not observed.plan.api_servers)
+        return
     looked = any(read.store is not None for read in observed.final_reads)
-    what = "every answer of the store is that of one store with one history"
-    return [_claim("store-model", what, broken, "" if looked else "nobody read what was left in the end")]
+    doubt = "" if looked else "nobody read what was left in the end"
+    broken = store_model.violations(asked, sole=not observed.plan.api_servers)
+    yield _judged("store-model", "every answer of the store is that of one store with one history", broken, doubt)
+    if leases.concerns(asked):
+        broken = leases.violations(asked, recording.events, faults)
+        yield _judged("leases", "leases and their keys live as long as was promised, and no longer", broken, doubt)
 
 
-def _claim(checker: Checker, expectation: str, broken: Sequence[Violation], doubt: str = "") -> tuple[Claim, list[str]]:
+def _members(observed: Observed, events: Sequence[Event]) -> Iterator[_Judged]:
+    yield _judged("leaders", "no two etcd members lead in one term", leaders.violations(events))
+    if observed.not_recovered is None:
+        unseen = convergence.unseen(events, observed.plan.members)
+        doubt = f"nobody asked {', '.join(unseen)}" if unseen else ""
+        what = "when healed, all etcd members come to hold the same"
+        yield _judged("convergence", what, convergence.violations(events), doubt)
+
+
+def _control_plane(
+    scenario: Scenario, observed: Observed, events: Sequence[Event], faults: Sequence[FaultRecord]
+) -> Iterator[_Judged]:
+    if observed.not_recovered is None:
+        unanswered = watch_cache.unanswered(events, list(observed.plan.api_servers))
+        doubt = f"no answer of {', '.join(unanswered)}" if unanswered else ""
+        what = "when healed, every API server's cache shows what the store holds"
+        yield _judged("watch-cache", what, watch_cache.violations(events), doubt)
+    broken = pods.violations(events, faults, observed.plan.records(), _eviction(scenario.topology.timings))
+    doubt = "nobody told of the Deployments in the end" if pods.unanswered(events) else ""
+    yield _judged(
+        "pods", "Pods are bound once, replaced when their node is lost, and all there in the end", broken, doubt
+    )
+
+
+def _eviction(timings: Timings) -> pods.Eviction:
+    """Another leader, the rate at which nodes are emptied, the toleration; before that perhaps the grace anew."""
+    takeover_s = timings.lease_duration + 2 * timings.lease_retry_period
+    within_s = takeover_s + timings.node_eviction_period + timings.pod_eviction_toleration + _SLACK_S
+    return pods.Eviction(within_s, within_s + takeover_s + timings.node_monitor_grace + 2 * timings.node_monitor_period)
+
+
+def _judged(checker: Checker, expectation: str, broken: Sequence[Violation], doubt: str = "") -> _Judged:
     """`doubt`: why finding nothing proves nothing."""
     if not broken:
-        measured = doubt or "nothing else"
+        measured = doubt or "no violation"
         return Claim(checker=checker, expectation=expectation, measured=measured, held=None if doubt else True), []
-    more = f" (and {len(broken) - 1} more)" if broken[1:] else ""
+    more = f", and {len(broken) - 1} more like it" if broken[1:] else ""
     claim = Claim(checker=checker, expectation=expectation, measured=broken[0].reason + more, held=False)
     return claim, [f"{checker}: {violation}" for violation in broken[:_SHOWN]]
 

@@ -46,7 +46,7 @@ def judge(
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
     recoveries = recovery.recoveries(recording.events, load, nodes)
     faults = fault_records(recording.events)
-    always, explained = invariants(observed, recording, faults)
+    always, explained = invariants(scenario, observed, recording, faults)
     claimed = [*always, *claims.evaluate(scenario.experiment.expect, outages, recoveries)]
     decision, reason = verdict.judge(
         load=load,

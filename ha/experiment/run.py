@@ -17,6 +17,7 @@ import trio
 from ha.chaos import Injector
 from ha.cluster import Cluster, NotReadyError, Observer, Plan, View, node_names, plan
 from ha.experiment.failures import bare
+from ha.experiment.final import Final
 from ha.experiment.recording import Recording
 from ha.history import ComponentExit, Operation, PhaseEvent
 from ha.history.result import ArrivalCounts
@@ -98,7 +99,7 @@ class _Run:
                 await self._break(host, load)
                 end_s = self._recording.now_s()
                 not_recovered = await self._recover(host)
-                final_reads = await load.read_back() if not_recovered is None else []
+                final_reads = await self._look(host, load) if not_recovered is None else []
         return Observed(
             plan=self._plan,
             ready_s=ready_s,
@@ -146,6 +147,14 @@ class _Run:
         except NotReadyError as error:
             return str(error)
         return None
+
+    async def _look(self, host: Host, load: Load) -> list[Operation]:
+        """What is left of everything that was written, and whether it is the same everywhere."""
+        final_reads = await load.read_back()
+        record = self._recording
+        final = Final(host, self._world, self._plan, emit=record.event, now_s=record.now_s)
+        await final.look(final_reads)
+        return final_reads
 
     async def _record_exits(self) -> None:
         async for node, exited in self._world.exits():

@@ -14,10 +14,13 @@ from ha.history.store import StoreCall
 
 __all__ = [
     "BackendChange",
+    "CacheSample",
     "ComponentExit",
+    "DeploymentSample",
     "Event",
     "FaultEvent",
     "LeaseChange",
+    "MemberHash",
     "MemberSample",
     "NodeCondition",
     "Operation",
@@ -25,6 +28,7 @@ __all__ = [
     "Outcome",
     "PhaseEvent",
     "PodChange",
+    "PodsRunning",
     "ReadyChange",
 ]
 
@@ -150,6 +154,45 @@ class ComponentExit(_Event, frozen=True, tag="exit"):
     signal: int | None
 
 
+class MemberHash(_Event, frozen=True, tag="hash"):
+    """What an etcd member holds in the end: the hash of its keys at `revision`, which the others were asked for as
+    well. None, with `error`: it could not tell within the time that it was given.
+    """
+
+    member: str
+    revision: int
+    hash: int | None
+    compact_revision: int = 0
+    error: str | None = None
+
+
+class CacheSample(_Event, frozen=True, tag="cache"):
+    """What an API server's cache holds in the end of what the workloads wrote. `behind`: by name of the object, the
+    revision in the cache and the one in the store (0: not there), where they differ. `error`: it did not answer.
+    """
+
+    node: str
+    objects: int
+    behind: dict[str, tuple[int, int]] = {}
+    error: str | None = None
+
+
+class DeploymentSample(_Event, frozen=True, tag="deployment"):
+    """How many Pods of a Deployment are ready in the end, on Nodes that are. `error`: nobody would tell."""
+
+    name: str
+    replicas: int
+    ready: int
+    error: str | None = None
+
+
+class PodsRunning(_Event, frozen=True, tag="running"):
+    """The Pods (uids, static ones left out) of which processes run on a node in the end."""
+
+    node: str
+    pods: list[str]
+
+
 Event: TypeAlias = (
     PhaseEvent
     | FaultEvent
@@ -160,4 +203,8 @@ Event: TypeAlias = (
     | PodChange
     | ReadyChange
     | ComponentExit
+    | MemberHash
+    | CacheSample
+    | DeploymentSample
+    | PodsRunning
 )

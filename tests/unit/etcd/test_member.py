@@ -61,8 +61,12 @@ async def test_members_agree_on_identities_and_on_the_hash_of_a_revision(autojum
         for address in addresses:
             await client_of(world, address).range(b"k")
         for revision in (2, 10, 21):
-            assert len({await client.hash_kv(address, revision) for address in addresses}) == 1
-        assert await client.hash_kv(addresses[0], 20) != await client.hash_kv(addresses[0], 21)
+            assert len({(await client.hash_kv(address, revision)).hash for address in addresses}) == 1
+        earlier, latest = [await client.hash_kv(addresses[0], revision) for revision in (20, 21)]
+        assert (earlier.hash, earlier.revision) != (latest.hash, latest.revision) == (latest.hash, 21)
+        assert await client.hash_kv(addresses[0]) == await client.hash_kv(addresses[0], -1) == latest
+        await client.compact(5)
+        assert (await client.hash_kv(addresses[0], 21)).compact_revision == 5
         with pytest.raises(EtcdError, match="future revision"):
             await client.hash_kv(addresses[0], 99)
 

@@ -14,7 +14,16 @@ from ha.cluster import plan
 from ha.experiment.judge import fault_records, judge
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
-from ha.history import ComponentExit, Event, FaultEvent, Operation
+from ha.history import (
+    CacheSample,
+    ComponentExit,
+    DeploymentSample,
+    Event,
+    FaultEvent,
+    MemberHash,
+    MemberSample,
+    Operation,
+)
 from ha.history.jsonl import decode_events, decode_operations
 from ha.history.result import Result
 from ha.spec import Bound, Expect, Experiment, Fault, OperationBounds, Scenario, Target, Topology, Workload
@@ -56,6 +65,10 @@ HISTORY = [
 ]
 FINAL = [read(o.key, o.value, o.revision, 10.0, 10.1) for o in HISTORY]
 EVENTS = [fault("inject", 3.0), fault("undo", 4.0)]
+LOOKS: list[Event] = [
+    MemberHash(at_s=11.0, member=NODE, revision=80, hash=7),
+    CacheSample(at_s=11.0, node=NODE, objects=len(HISTORY)),
+]
 
 
 @pytest.fixture
@@ -80,6 +93,7 @@ def verdict_on(
     events: Sequence[Event] = EVENTS,
     not_recovered: str | None = None,
     faults: list[Fault] | None = None,
+    looks: Sequence[Event] | None = None,
 ) -> Result:
     topology = load(resolve("one-control-plane"))
     assert isinstance(topology, Topology)
@@ -95,7 +109,7 @@ def verdict_on(
     )
     for operation in [*operations, *final_reads]:
         recording.operation(operation)
-    for event in events:
+    for event in [*events, *(LOOKS if looks is None else looks)]:
         recording.event(event)
     observed = Observed(
         plan=plan(topology, nodes, cluster_token="t"),
@@ -172,6 +186,33 @@ async def test_a_store_that_nobody_read_in_the_end_is_inconclusive(
     final = [get("store/0", kv("store/0", "w", 6, 5, 2), 6, 10.0, 10.1)] if looked else []
     result = verdict_on(recordings(), operations=[*HISTORY, *STORE], final_reads=[*FINAL, *final])
     assert (result.verdict, result.convicted_by) == ("pass" if looked else "inconclusive", [])
+
+
+def led(member: str) -> MemberSample:
+    return MemberSample(at_s=2.0, member=member, node=member, reachable=True, term=2, leader=member)
+
+
+@pytest.mark.parametrize(
+    ("looks", "by"),
+    [
+        ([led("a"), led("b"), *LOOKS], ["leaders"]),
+        ([MemberHash(at_s=12.0, member="etcd-9", revision=80, hash=8), *LOOKS], ["convergence"]),
+        ([*LOOKS, CacheSample(at_s=12.0, node=NODE, objects=70, behind={"k": (3, 4)})], ["watch-cache"]),
+        ([*LOOKS, DeploymentSample(at_s=12.0, name="web", replicas=4, ready=3)], ["pods"]),
+    ],
+)
+async def test_every_invariant_convicts(recordings: Callable[[], Recording], looks: list[Event], by: list[str]) -> None:
+    result = verdict_on(recordings(), looks=looks)
+    assert (result.verdict, result.convicted_by) == ("fail", by)
+    assert any(line.startswith(f"{by[0]}: ") for line in result.checks.explanation)
+
+
+@pytest.mark.parametrize(
+    "looks", [LOOKS[:1], LOOKS[1:], [*LOOKS, DeploymentSample(at_s=12.0, name="", replicas=0, ready=0, error="e")]]
+)
+async def test_what_nobody_looked_at_is_inconclusive(recordings: Callable[[], Recording], looks: list[Event]) -> None:
+    result = verdict_on(recordings(), looks=looks)
+    assert (result.verdict, result.convicted_by) == ("inconclusive", [])
 
 
 async def test_missing_final_reads_are_inconclusive(recordings: Callable[[], Recording]) -> None:
