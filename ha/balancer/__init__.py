@@ -10,11 +10,11 @@ relay is what HAProxy is deployed for in front of API servers, and where that sh
 * A server that is alive but not ready is *degraded*, not down: see `ha.balancer.backends` for what follows.
 
     config      Config                           backends    states, selection, ejection: pure
-    checks      one active check                 relay       one tunnel
-    statistics  /stats, /metrics, /healthz       program     serve: what drives them
+    checks      one active check                 statistics  /stats, /metrics, /healthz
+    program     serve: what drives them
 
 Rejected: balancing requests (L7), which would make one slow parser of everything that passes; and raw sockets
-(twice the throughput), which a simulated network does not have. Both are a matter of `relay` alone.
+(twice the throughput), which a simulated network does not have. Both are a matter of `ha.http.relay` alone.
 """
 
 from __future__ import annotations

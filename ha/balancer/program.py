@@ -19,7 +19,6 @@ from ha import http
 from ha.balancer.backends import Backend, Finding, Pool
 from ha.balancer.checks import check
 from ha.balancer.config import Config
-from ha.balancer.relay import relay
 from ha.balancer.statistics import statistics_handler
 from ha.world import Address, Host, Stream
 
@@ -126,7 +125,7 @@ class _Balancer:
             server = await self._dial(backend)
             if server is not None:
                 try:
-                    if await relay(client, server, backend, close_timeout_s=self._config.close_timeout_s):
+                    if await http.relay(client, server, backend, close_timeout_s=self._config.close_timeout_s):
                         self._doubts[backend].set()
                 finally:
                     await trio.aclose_forcefully(server)

@@ -8,7 +8,8 @@ one that is maintained could be neither cancelled under a stalled reader nor tru
     messages    Request, Response, StreamingResponse, Limits: plain data
     parsing     bytes → messages, sans-IO        encoding    messages → bytes, pure
     server      serve()                          client      Client, a pool of connections to one address
-    accepting   accept, whatever happens         errors      why there was no answer, and whether that is definite
+    accepting   accept, whatever happens         relay       bytes from one connection to another
+    errors      why there was no answer, and whether that is definite
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ha.http.accepting import accept_forever, is_shortage
 from ha.http.client import Client, StreamedResponse
 from ha.http.errors import ConnectError, ConnectionLost, HttpError, ProtocolError, RequestTimeout
 from ha.http.messages import Handler, Limits, Log, Request, Response, Send, StreamingResponse
+from ha.http.relay import Traffic, peer_of, relay
 from ha.http.server import serve
 
 __all__ = [
@@ -34,7 +36,10 @@ __all__ = [
     "Send",
     "StreamedResponse",
     "StreamingResponse",
+    "Traffic",
     "accept_forever",
     "is_shortage",
+    "peer_of",
+    "relay",
     "serve",
 ]

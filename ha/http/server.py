@@ -37,6 +37,7 @@ from ha.http.accepting import accept_forever
 from ha.http.encoding import CONTINUE, LAST_CHUNK, encode_chunk, encode_response, encode_stream_head
 from ha.http.messages import Handler, Limits, Log, Request, Response, StreamingResponse
 from ha.http.parsing import Incoming, Refusal, RequestReader
+from ha.http.relay import peer_of
 from ha.world import Listener, Stream
 
 __all__ = ["serve"]
@@ -136,15 +137,6 @@ async def _serve_one(stream: Stream, service: _Service) -> None:
         await trio.aclose_forcefully(stream)
 
 
-def _peer_name(stream: Stream) -> str:
-    if isinstance(stream, trio.SocketStream):
-        try:
-            return "{}:{}".format(*stream.socket.getpeername()[:2])
-        except OSError:
-            return ""  # reset before it was looked at
-    return str(getattr(stream, "peer", ""))
-
-
 @coroutine
 def noting_block(awaitable: Awaitable[T], note: Callable[[], None]) -> Generator[Any, Any, T]:
     """Await something, and call `note` before its first suspension, if there is one."""
@@ -189,7 +181,7 @@ class _Connection:
     def __init__(self, stream: Stream, service: _Service) -> None:
         self._stream = stream
         self._service = service
-        self._reader = RequestReader(service.limits, _peer_name(stream))
+        self._reader = RequestReader(service.limits, peer_of(stream))
         self.deadline = inf
         self._message_deadline = inf
         self._nursery: trio.Nursery
