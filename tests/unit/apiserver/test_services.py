@@ -118,6 +118,42 @@ async def test_node_ports_are_held_like_addresses(api: Api, autojump_clock: Mock
     assert await claims(api, "servicenodeports") == []
 
 
+async def test_traffic_policies_and_affinity_are_filled_in(api: Api, autojump_clock: MockClock) -> None:
+    spec = (await api.post(SERVICES, service("web", type="NodePort", sessionAffinity="ClientIP")))["spec"]
+    assert (spec["externalTrafficPolicy"], spec["internalTrafficPolicy"]) == ("Cluster", "Cluster")
+    assert spec["sessionAffinityConfig"] == {"clientIP": {"timeoutSeconds": 10800}}
+    plain = (await api.post(SERVICES, service("plain")))["spec"]
+    assert "externalTrafficPolicy" not in plain
+    assert "sessionAffinityConfig" not in plain
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"sessionAffinity": "Cookie"}, 'Unsupported value: "Cookie": supported values: "ClientIP", "None"'),
+        (
+            {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 86401}}},
+            "Invalid value: 86401: must be greater than 0 and less than 86400",
+        ),
+        ({"externalTrafficPolicy": "Local"}, "may only be set for externally-accessible services"),
+        ({"type": "NodePort", "externalTrafficPolicy": "Near"}, 'Unsupported value: "Near"'),
+        ({"internalTrafficPolicy": "Near"}, 'supported values: "Cluster", "Local"'),
+    ],
+)
+async def test_traffic_policies_and_affinity_are_checked(
+    spec: dict[str, object], said: str, api: Api, autojump_clock: MockClock
+) -> None:
+    assert said in (await api.post(SERVICES, service("web", **spec), expect=422))["message"]
+
+
+async def test_a_patch_of_the_type_gives_up_what_only_the_old_type_has(api: Api, autojump_clock: MockClock) -> None:
+    await api.post(SERVICES, service("web", type="LoadBalancer"))
+    spec = (await api.patch(f"{SERVICES}/web", {"spec": {"type": "ClusterIP"}}))["spec"]
+    assert spec["ports"] == [{"port": 80, "protocol": "TCP", "targetPort": 80}]
+    assert not {"externalTrafficPolicy", "allocateLoadBalancerNodePorts"} & spec.keys()
+    assert await claims(api, "servicenodeports") == []
+
+
 async def test_the_service_of_the_api_itself_has_the_first_address(api: Api, autojump_clock: MockClock) -> None:
     kubernetes = await api.get(f"{SERVICES}/kubernetes")
     assert kubernetes["spec"]["clusterIP"] == "10.96.0.1"

@@ -23,7 +23,12 @@ __all__ = ["services"]
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
+_AFFINITIES = ("ClientIP", "None")
+_POLICIES = ("Cluster", "Local")
+_EXTERNAL = ("LoadBalancer", "NodePort")
+"""Types that can be reached from outside of the cluster."""
 _NODE_PORTS = range(30000, 32768)
+_AFFINITY_S, _AFFINITY_MAX_S = 10800, 86400
 IP_CLAIMS = "/registry/ranges/serviceips/"
 PORT_CLAIMS = "/registry/ranges/servicenodeports/"
 
@@ -39,7 +44,7 @@ def services(cidr: str, random: Random) -> Resource:
         if not spec.get("clusterIP"):
             spec["clusterIP"] = _draw(network, random)
         spec["clusterIPs"] = [spec["clusterIP"]]
-        if spec["type"] in {"NodePort", "LoadBalancer"}:
+        if spec["type"] in _EXTERNAL:
             for port in spec.get("ports") or []:
                 port["nodePort"] = port.get("nodePort") or random.choice(_NODE_PORTS)
 
@@ -57,7 +62,12 @@ def services(cidr: str, random: Random) -> Resource:
                 "selector": STRING_MAP,
                 "ports": [{"name": STRING, "protocol": STRING, "port": INT, "targetPort": ANY, "nodePort": INT}],
                 "sessionAffinity": STRING,
+                "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": INT}},
+                "externalTrafficPolicy": STRING,
+                "internalTrafficPolicy": STRING,
+                "loadBalancerClass": STRING,
             },
+            "status": {"loadBalancer": {"ingress": [{"ip": STRING, "hostname": STRING}]}},
         },
         name_rule="label-1035",
         prepare=_prepare,
@@ -111,6 +121,15 @@ def _default(service: Object) -> None:
         spec.setdefault("ipFamilies", ["IPv4"])
         spec.setdefault("ipFamilyPolicy", "SingleStack")
         spec.setdefault("internalTrafficPolicy", "Cluster")
+    if spec["type"] in _EXTERNAL:
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if spec["type"] == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
+    if spec["sessionAffinity"] == "ClientIP":
+        config = spec.setdefault("sessionAffinityConfig", {}).setdefault("clientIP", {})
+        config.setdefault("timeoutSeconds", _AFFINITY_S)
+    else:
+        spec.pop("sessionAffinityConfig", None)
     for port in spec.get("ports") or []:
         port.setdefault("protocol", "TCP")
         if "port" in port:
@@ -125,12 +144,18 @@ def _carry(new: Object, old: Object) -> None:
     if not spec.get("clusterIP") and before.get("clusterIP"):
         spec["clusterIP"] = before["clusterIP"]
         spec["clusterIPs"] = before.get("clusterIPs", [before["clusterIP"]])
-    if spec["type"] in {"NodePort", "LoadBalancer"}:
-        known = {(p.get("protocol"), p.get("port")): p.get("nodePort") for p in before.get("ports") or []}
-        for port in spec.get("ports") or []:
-            node_port = port.get("nodePort") or known.get((port.get("protocol"), port.get("port")))
+    known = {(p.get("protocol"), p.get("port")): p.get("nodePort") for p in before.get("ports") or []}
+    for port in spec.get("ports") or []:
+        held = known.get((port.get("protocol"), port.get("port")))
+        if spec["type"] in _EXTERNAL:
+            node_port = port.get("nodePort") or held
             if node_port:
                 port["nodePort"] = node_port
+        elif held and port.get("nodePort") == held:  # a patch of the type leaves it in
+            del port["nodePort"]
+    for field in ("externalTrafficPolicy", "allocateLoadBalancerNodePorts"):
+        if spec["type"] not in _EXTERNAL and spec.get(field) == before.get(field):
+            spec.pop(field, None)
 
 
 def _validate(service: Object, network: IPv4Network) -> list[Cause]:
@@ -150,7 +175,27 @@ def _validate(service: Object, network: IPv4Network) -> list[Cause]:
         causes += _check_port(port, f"spec.ports[{i}]", names, named=len(ports) > 1)
     if (ip := spec.get("clusterIP")) and ip != "None":
         causes += _check_cluster_ip(ip, network)
-    return causes
+    return causes + _check_traffic(spec)
+
+
+def _check_traffic(spec: Object) -> list[Cause]:
+    causes: list[Cause] = []
+    if spec["sessionAffinity"] not in _AFFINITIES:
+        causes.append(Cause.unsupported("spec.sessionAffinity", spec["sessionAffinity"], _AFFINITIES))
+    timeout_s = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds")
+    if timeout_s is not None and not 0 < timeout_s <= _AFFINITY_MAX_S:
+        text = f"must be greater than 0 and less than {_AFFINITY_MAX_S}"
+        causes.append(Cause.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", timeout_s, text))
+    external = spec.get("externalTrafficPolicy")
+    if external is not None and spec["type"] not in _EXTERNAL:
+        text = "may only be set for externally-accessible services"
+        causes.append(Cause.invalid("spec.externalTrafficPolicy", external, text))
+    policies = {name: spec.get(name) for name in ("externalTrafficPolicy", "internalTrafficPolicy")}
+    return causes + [
+        Cause.unsupported(f"spec.{name}", policy, _POLICIES)
+        for name, policy in policies.items()
+        if policy is not None and policy not in _POLICIES
+    ]
 
 
 def _check_port(port: Object, path: str, names: set[str], *, named: bool) -> list[Cause]:
