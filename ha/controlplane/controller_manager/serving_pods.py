@@ -14,10 +14,14 @@ __all__ = ["Backend", "backends_of", "selected_by", "services_selecting"]
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A pod behind a Service, and the ports that it serves: (name, protocol, number)."""
+    """A pod behind a Service, and the ports that it serves: (name, protocol, number).
+
+    `serving`: its Ready condition. `ready`: it serves and is not terminating, or the Service publishes it anyhow.
+    """
 
     pod: Object
     ready: bool
+    serving: bool
     terminating: bool
     ports: tuple[tuple[str, str, int], ...]
 
@@ -52,9 +56,9 @@ def backends_of(service: Object, pods: Iterable[Object]) -> list[Backend]:
     for pod in sorted(pods, key=object_key):
         status = pod.get("status") or {}
         if selected_by(service, pod) and status.get("podIP") and status.get("phase") not in ("Succeeded", "Failed"):
-            leaving = deleting(pod)
-            ready = (is_ready(pod) or unready_too) and not leaving
-            found.append(Backend(pod, ready, leaving, _ports(service, pod)))
+            serving, leaving = is_ready(pod), deleting(pod)
+            ready = unready_too or (serving and not leaving)
+            found.append(Backend(pod, ready, serving, leaving, _ports(service, pod)))
     return found
 
 

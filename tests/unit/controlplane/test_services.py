@@ -71,6 +71,17 @@ async def test_pods_of_a_silent_node_are_not_ready(autojump_clock: MockClock, cl
     assert len(ready) == 3 - len(on_n1)
 
 
+async def test_pods_that_are_evicted_from_a_silent_node_do_not_serve_while_they_terminate(
+    autojump_clock: MockClock, cluster: Cluster
+) -> None:
+    on_n1 = {p["metadata"]["name"] for p in await cluster.pods(on="n1")}
+    await cluster.world.power_off("n1")
+    await trio.sleep(90)
+    (slice_,) = await slices(cluster)
+    lost = [e["conditions"] for e in slice_["endpoints"] if e["targetRef"]["name"] in on_n1]
+    assert lost == [{"ready": False, "serving": False, "terminating": True}] * len(on_n1)
+
+
 async def test_many_pods_are_cut_into_slices(autojump_clock: MockClock, cluster: Cluster) -> None:
     await cluster.boot("n3", "n4")
     await cluster.client.patch(DEPLOYMENT, "web", "default", {"spec": {"replicas": 150}})

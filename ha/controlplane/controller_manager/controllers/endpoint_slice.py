@@ -115,7 +115,7 @@ def _endpoint(backend: Backend) -> Object:
         "addresses": [backend.address],
         "conditions": {
             "ready": backend.ready,
-            "serving": backend.ready or backend.terminating,
+            "serving": backend.serving,
             "terminating": backend.terminating,
         },
         "nodeName": backend.pod["spec"].get("nodeName", ""),

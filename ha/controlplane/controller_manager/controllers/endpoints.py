@@ -67,10 +67,10 @@ class EndpointsController:
 
 
 def _subsets(backends: list[Backend]) -> list[Object]:
-    """Pods with the same ports together; those that are leaving are left out."""
+    """Pods with the same ports together; those that are leaving are left out, unless they are published anyhow."""
     by_ports: dict[tuple[tuple[str, str, int], ...], list[Backend]] = {}
     for backend in backends:
-        if not backend.terminating:
+        if backend.ready or not backend.terminating:
             by_ports.setdefault(backend.ports, []).append(backend)
     subsets = []
     for ports, members in sorted(by_ports.items()):
