@@ -1,4 +1,5 @@
-"""Static pods of the control plane, as ``kubeadm init`` writes them to /etc/kubernetes/manifests.
+"""Static pods, as ``kubeadm init`` writes them to /etc/kubernetes/manifests; and kube-proxy, on every node that
+registers, which with kubeadm is a DaemonSet: that needs a controller and an API first, and buys nothing here.
 
 A container's program follows from its image (`IMAGES`), its configuration stands in the variable HA_CONFIG.
 """
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import ha
-from ha.cluster.ports import API_SERVER, CONTROLLER_MANAGER, SCHEDULER
+from ha.cluster.ports import API_SERVER, CONTROLLER_MANAGER, KUBE_PROXY, KUBE_PROXY_METRICS, SCHEDULER
 from ha.controlplane import apiserver, controller_manager, scheduler
 from ha.etcd import member
+from ha.node import proxy
 from ha.spec import Timings
 
 if TYPE_CHECKING:
@@ -26,13 +28,15 @@ _PROGRAMS = {
     "etcd": "ha.etcd.member:serve",
     "kube-apiserver": "ha.controlplane.apiserver:serve",
     "kube-controller-manager": "ha.controlplane.controller_manager:serve",
+    "kube-proxy": "ha.node.proxy:serve",
     "kube-scheduler": "ha.controlplane.scheduler:serve",
+    "serve-hostname": "ha.node.serve_hostname:serve",
 }
 IMAGES = {f"ha/{name}:{ha.__version__}": program for name, program in _PROGRAMS.items()}
 
 
 def static_pods(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -> list[dict[str, Any]]:
-    """What the kubelet of a node runs by itself; empty for a worker."""
+    """What the kubelet of a node runs by itself."""
     timings = plan.topology.timings
     pods = []
     if node in plan.members:
@@ -44,6 +48,8 @@ def static_pods(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: 
             _pod("kube-controller-manager", _controller_manager(node, local, timings)),
             _pod("kube-scheduler", _scheduler(node, local, timings)),
         ]
+    if node in plan.api_servers or node in plan.topology.names("worker"):
+        pods.append(_pod("kube-proxy", _proxy(node, str(plan.endpoint), timings), tier="node"))
     return pods
 
 
@@ -106,14 +112,25 @@ def _controller_manager(node: str, api_server: str, timings: Timings) -> control
     )
 
 
-def _pod(name: str, config: msgspec.Struct) -> dict[str, Any]:
+def _proxy(node: str, endpoint: str, timings: Timings) -> proxy.Config:
+    return proxy.Config(
+        node_name=node,
+        api_server=endpoint,
+        health_port=KUBE_PROXY,
+        metrics_port=KUBE_PROXY_METRICS,
+        min_sync_period_s=timings.proxy_min_sync,
+        client_timeout_s=timings.client_timeout,
+    )
+
+
+def _pod(name: str, config: msgspec.Struct, *, tier: str = "control-plane") -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name,
             "namespace": "kube-system",
-            "labels": {"component": name, "tier": "control-plane"},
+            "labels": {"component": name, "tier": tier},
         },
         "spec": {
             "hostNetwork": True,

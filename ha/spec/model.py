@@ -79,7 +79,13 @@ WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
 Component: TypeAlias = Literal[
-    "etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubelet", "load-balancer"
+    "etcd",
+    "kube-apiserver",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kubelet",
+    "load-balancer",
 ]
 Phase: TypeAlias = Literal[
     "load_balancer_detection",
@@ -97,7 +103,8 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Every timeout and period of the cluster, in seconds. The defaults are upstream's own.
 
     Sources: etcd tuning guide; component-base leader election defaults; kubelet configuration v1beta1;
-    kube-controller-manager flags (1.32); DefaultTolerationSeconds; kind's load balancer template.
+    kube-controller-manager flags (1.32); DefaultTolerationSeconds; kube-proxy configuration v1alpha1; kind's load
+    balancer template.
     """
 
     etcd_heartbeat: Annotated[Period, Meta(description="Heartbeat of the Raft leader.")] = 0.1
@@ -123,6 +130,9 @@ class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     container_backoff: Annotated[Seconds, Meta(description="First delay before a container is restarted.")] = 10.0
     container_backoff_max: Annotated[Seconds, Meta(description="Longest delay; it doubles in between.")] = 300.0
     load_balancer_check: Annotated[Period, Meta(description="Time between health checks of a backend.")] = 1.0
+    proxy_min_sync: Annotated[Period, Meta(description="kube-proxy: least time between two changes of its table.")] = (
+        1.0
+    )
     store_request_timeout: Annotated[Period, Meta(description="Deadline of an API server's request to etcd.")] = 5.0
     client_timeout: Annotated[Period, Meta(description="Deadline of a workload client's request.")] = 2.0
 

@@ -16,7 +16,7 @@ from ha.spec.durations import format_duration
 from ha.spec.model import Bound, Experiment, Fault, Role, Scenario, Target, Timings, Topology
 from ha.spec.problems import nearest
 
-__all__ = ["Report", "advice", "combination", "experiment", "node_roles", "scenario", "topology"]
+__all__ = ["Report", "advice", "combination", "components", "experiment", "node_roles", "scenario", "topology"]
 
 ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
 LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
@@ -279,8 +279,8 @@ def _victims(shape: Topology, target: Target, path: str, report: Report) -> None
     if not hit:
         what = select if select in ROLES else f"{select} to be hit"
         report(path, f"topology {shape.name!r} has no {what}", allowed=", ".join(dict.fromkeys(roles.values())))
-    elif target.component is not None and not any(target.component in _components(shape, role) for role in hit):
-        has = sorted({component for role in hit for component in _components(shape, role)})
+    elif target.component is not None and not any(target.component in components(shape, role) for role in hit):
+        has = sorted({component for role in hit for component in components(shape, role)})
         where = f"{path}.component"
         report(where, f"{target.component} does not run on {select} of {shape.name!r}", allowed=", ".join(has))
     elif target.take == "minority" and len(hit) < 3:
@@ -311,11 +311,14 @@ def _selected(shape: Topology, select: str) -> list[Role]:
     return [role for role in roles.values() if role == select]
 
 
-def _components(shape: Topology, role: Role) -> list[str]:
+def components(shape: Topology, role: Role) -> list[str]:
     """The processes of a node of this role."""
     if role == "load-balancer":
         return ["load-balancer"]
-    own = {"control-plane": ["kube-apiserver", "kube-controller-manager", "kube-scheduler"]}.get(role, [])
+    own = {
+        "control-plane": ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"],
+        "worker": ["kube-proxy"],
+    }.get(role, [])
     return [*(["etcd"] if role == shape.etcd_role else []), *own, "kubelet"]
 
 

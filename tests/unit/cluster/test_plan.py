@@ -14,7 +14,7 @@ from ha.cluster import Plan, node_names, plan
 from ha.cluster.kubeconfig import kubeconfig
 from ha.cluster.manifests import IMAGES
 from ha.node import kubelet
-from ha.spec import Topology
+from ha.spec import Topology, rules
 from ha.spec.load import load, resolve
 
 
@@ -89,6 +89,20 @@ def test_kubelets_use_the_endpoint_and_controllers_their_own_api_server() -> Non
     for name in ("kube-scheduler", "kube-controller-manager"):
         own = str(layout.api_servers["control-plane-2"])
         assert static_pod(layout, "control-plane-2", name)["api_server"] == own
+
+
+@pytest.mark.parametrize("name", ["single-node", "one-control-plane", "stacked-3", "stacked-5", "external-3", "etcd-3"])
+def test_what_a_fault_may_hit_is_what_runs(name: str) -> None:
+    layout = laid_out(name)
+    for node in layout.nodes.values():
+        assert sorted(node.components) == sorted(rules.components(layout.topology, node.role))
+
+
+def test_every_node_that_registers_runs_kube_proxy_against_the_endpoint() -> None:
+    layout = laid_out("external-3")
+    assert [n for n, node in layout.nodes.items() if "kube-proxy" in node.components] == layout.kubernetes_nodes
+    config = static_pod(layout, "worker-1", "kube-proxy")
+    assert (config["node_name"], config["api_server"]) == ("worker-1", str(layout.endpoint))
 
 
 def test_control_planes_take_pods_only_where_there_is_no_worker() -> None:
