@@ -4,6 +4,8 @@ One connection for each pair. The member with the higher name dials, and says it
 TCPTransport does, and when, is kept, since the consensus above it leans on it:
 
 * A message is written on its own and at once, or dropped when there is no connection. Nothing bounds what waits.
+  (At once: when the clock of the tick, which moves within it, has come that far. Messages that are written apart
+  arrive apart, and there may be a tick between them at the other end.)
 * A connection is looked at only when something happens on it: if nothing was read for ``connectionTimeout``, the
   next message to send or to receive ends it instead. (Followers have nothing to say to each other, so a candidate's
   first request for a vote is lost in this way.)
@@ -44,13 +46,13 @@ class _Connection:
         self.read_at = now
         self.is_open = True
         self.scope = trio.CancelScope()
-        self.unsent: deque[bytes] = deque()
+        self.unsent: deque[tuple[float, bytes]] = deque()
         self.has_unsent = trio.Event()
         self._received = bytearray()
 
-    def send(self, message: object) -> None:
+    def send(self, message: object, now: float) -> None:
         body = _encode(message)
-        self.unsent.append(len(body).to_bytes(_LENGTH_BYTES, "little") + body)
+        self.unsent.append((now, len(body).to_bytes(_LENGTH_BYTES, "little") + body))
         self.has_unsent.set()
 
     def messages(self, data: bytes) -> Iterator[object]:
@@ -108,7 +110,7 @@ class StockTransport(Transport):  # type: ignore[misc]  # PySyncObj is untyped
         if self._is_too_quiet(connection):
             self._disconnect(connection)
             return False
-        connection.send(message)
+        connection.send(message, self._clock())
         return True
 
     def on_tick(self) -> None:
@@ -140,7 +142,7 @@ class StockTransport(Transport):  # type: ignore[misc]  # PySyncObj is untyped
         self._dialling.discard(node)
         connection.read_at = self._clock()
         self._connections[node] = connection
-        connection.send(self._name)
+        connection.send(self._name, connection.read_at)
         self._onNodeConnected(node)
 
     def _receive(self, connection: _Connection, data: bytes) -> None:
@@ -227,8 +229,11 @@ class StockTransport(Transport):  # type: ignore[misc]  # PySyncObj is untyped
             await connection.has_unsent.wait()
             connection.has_unsent = trio.Event()
             while connection.unsent:
+                at, frame = connection.unsent.popleft()
+                if at > trio.current_time():
+                    await trio.sleep_until(at)
                 try:
-                    await connection.stream.send_all(connection.unsent.popleft())
+                    await connection.stream.send_all(frame)
                 except _CONNECTION_ENDED:
                     return
 
