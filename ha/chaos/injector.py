@@ -10,7 +10,7 @@ leave a node that nobody boots, and a fault without a record would be one that n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Literal
 
 import msgspec
@@ -60,8 +60,10 @@ class Injector:
         self._active: list[_Active] = []
         self._count = 0
 
-    async def run(self, faults: Sequence[Fault], *, load_s: float) -> None:
-        """Run the schedule for the `load_s` seconds that the load lasts, then undo what is left."""
+    async def run(
+        self, faults: Sequence[Fault], *, load_s: float, afterwards: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Run the schedule for the `load_s` seconds that the load lasts, call `afterwards`, then undo what is left."""
         try:
             with trio.move_on_after(load_s):
                 start = trio.current_time()
@@ -70,6 +72,8 @@ class Injector:
                         random = Random(self._random.getrandbits(64))
                         nursery.start_soon(self._run_entry, fault, random, start, load_s)
                     nursery.start_soon(trio.sleep, load_s)
+            if afterwards is not None:
+                await afterwards()
         finally:
             with trio.CancelScope(shield=True):
                 await self._undo_all()

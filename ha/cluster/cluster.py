@@ -7,6 +7,7 @@ A node that was powered off stays off until it is booted.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 
 import trio
@@ -97,7 +98,7 @@ class Cluster:
         raise NotReadyError(f"not ready after {timeout_s:g} s: " + "; ".join(missing))
 
     async def _missing(self, host: Host) -> list[str]:
-        unready = await self._unready_servers(host)
+        unready = await self.unready(host, self.plan.nodes.keys() - self._off)
         if unready:
             return unready
         if self.plan.endpoint is None:
@@ -128,18 +129,18 @@ class Cluster:
             await client.aclose()
         return []
 
-    async def _unready_servers(self, host: Host) -> list[str]:
-        """What is wrong with the etcd members and the API servers, each asked by itself."""
+    async def unready(self, host: Host, nodes: Collection[str]) -> list[str]:
+        """What is wrong with the etcd members and the API servers of some nodes, each asked by itself."""
         wrong = {
             node: await _wrong_with_member(Client(host.net, address))
             for node, address in self.plan.members.items()
-            if node not in self._off
+            if node in nodes
         }
         unready = [f"the etcd member on {node} {what}" for node, what in wrong.items() if what]
         unready += [
             f"kube-apiserver on {node} is not ready"
             for node, address in self.plan.api_servers.items()
-            if node not in self._off and not await _answers(Client(host.net, address), "/readyz")
+            if node in nodes and not await _answers(Client(host.net, address), "/readyz")
         ]
         return unready
 

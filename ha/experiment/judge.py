@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -16,8 +16,9 @@ from ha.experiment.invariants import invariants
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
 from ha.history import Event, FaultEvent
-from ha.history.result import Checks, FaultRecord, Result, Run
+from ha.history.result import Checks, Claim, FaultRecord, Result, Run
 from ha.spec import Scenario
+from ha.spec.durations import format_duration
 
 __all__ = ["judge"]
 
@@ -47,7 +48,7 @@ def judge(
     recoveries = recovery.recoveries(recording.events, load, nodes)
     faults = fault_records(recording.events)
     always, explained = invariants(scenario, observed, recording, faults)
-    claimed = [*always, *claims.evaluate(scenario.experiment.expect, outages, recoveries)]
+    claimed = [*always, *_served(scenario, observed), *claims.evaluate(scenario.experiment.expect, outages, recoveries)]
     decision, reason = verdict.judge(
         load=load,
         standstills=standstills(load, observed.load_start_s, observed.load_end_s, _allowed_pauses_s(scenario)),
@@ -104,13 +105,18 @@ def _checks(linear: Linearizability, lost: Sequence[LostWrite], explained: Seque
 
 
 def fault_records(events: Sequence[Event]) -> list[FaultRecord]:
-    """One record per occurrence, its injection joined with its undoing. Attested means both were seen."""
+    """One record per occurrence, its injection joined with its undoing, which may have come in parts: first of the
+    core, then of the rest. Attested means that all was seen.
+    """
     injected = {e.index: e for e in events if isinstance(e, FaultEvent) and e.action == "inject"}
-    undone = {e.index: e for e in events if isinstance(e, FaultEvent) and e.action == "undo"}
-    return [_fault_record(inject, undone.get(index)) for index, inject in sorted(injected.items())]
+    undone = [e for e in events if isinstance(e, FaultEvent) and e.action == "undo"]
+    return [
+        _fault_record(inject, [undo for undo in undone if undo.index == index])
+        for index, inject in sorted(injected.items())
+    ]
 
 
-def _fault_record(inject: FaultEvent, undo: FaultEvent | None) -> FaultRecord:
+def _fault_record(inject: FaultEvent, undone: Sequence[FaultEvent]) -> FaultRecord:
     return FaultRecord(
         index=inject.index,
         fault=inject.fault,
@@ -118,11 +124,11 @@ def _fault_record(inject: FaultEvent, undo: FaultEvent | None) -> FaultRecord:
         nodes=inject.nodes,
         processes=inject.processes,
         injected_s=inject.at_s,
-        undone_s=undo.at_s if undo else None,
-        attested=inject.attested and (undo is None or undo.attested),
+        undone_s=undone[-1].at_s if undone else None,
+        attested=inject.attested and all(undo.attested for undo in undone),
         evidence=inject.evidence,
-        undo_evidence=undo.evidence if undo else {},
-        error=inject.error or (undo.error if undo else None),
+        undo_evidence={what: seen for undo in undone for what, seen in undo.evidence.items()},
+        error=next((event.error for event in (inject, *undone) if event.error), None),
     )
 
 
@@ -134,3 +140,16 @@ def _allowed_pauses_s(scenario: Scenario) -> dict[str, float]:
         for workload in scenario.experiment.workloads
         if workload.type != "deployment"  # it asks nothing
     }
+
+
+def _served(scenario: Scenario, observed: Observed) -> Iterator[Claim]:
+    """What an experiment with a core claims of it."""
+    liveness = scenario.experiment.liveness
+    if liveness is not None:
+        within = format_duration(liveness.within_s)
+        yield Claim(
+            checker="liveness",
+            expectation=f"while the rest stays broken, {', '.join(liveness.core)} serve within {within}",
+            measured="they do" if observed.core_failed is None else observed.core_failed,
+            held=observed.core_failed is None,
+        )

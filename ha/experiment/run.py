@@ -1,7 +1,8 @@
 """One run: bring a cluster up, put clients on it, break it, heal it, look at what is left, take it down.
 
-The phases are ``up``, ``load``, ``faults``, ``recovery``, ``check`` and ``down``. The cluster is gone when
-`execute` returns or raises, whatever happened. Judging what was recorded is `ha.experiment.judge`.
+The phases are ``up``, ``load``, ``faults``, ``core`` (see `ha.experiment.liveness`), ``recovery``, ``check`` and
+``down``. The cluster is gone when `execute` returns or raises, whatever happened. Judging what was recorded is
+`ha.experiment.judge`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ha.chaos import Injector
 from ha.cluster import Cluster, NotReadyError, Observer, Plan, View, node_names, plan
 from ha.experiment.failures import bare
 from ha.experiment.final import Final
+from ha.experiment.liveness import wait_serving
 from ha.experiment.recording import Recording
 from ha.history import ComponentExit, Operation, PhaseEvent
 from ha.history.result import ArrivalCounts
@@ -45,6 +47,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     ready_s: float
     load_start_s: float
     load_end_s: float
+    core_failed: str | None = None
+    """Why the healed core did not serve while the rest was broken; None when it did, or need not."""
     not_recovered: str | None
     """What was missing when the healed cluster did not become ready again; None when it did."""
     final_reads: list[Operation]
@@ -96,8 +100,8 @@ class _Run:
                 self.phase("load")
                 await load.set_up()
                 start_s = self._recording.now_s()
-                await self._break(host, load)
-                end_s = self._recording.now_s()
+                end_s, core_failed = await self._break(host, load)
+                asked_s = self._recording.now_s() - start_s
                 not_recovered = await self._recover(host)
                 final_reads = await self._look(host, load) if not_recovered is None else []
         return Observed(
@@ -105,9 +109,10 @@ class _Run:
             ready_s=ready_s,
             load_start_s=start_s,
             load_end_s=end_s,
+            core_failed=core_failed,
             not_recovered=not_recovered,
             final_reads=final_reads,
-            arrivals={name: _counted(arrivals, end_s - start_s) for name, arrivals in load.arrivals.items()},
+            arrivals={name: _counted(arrivals, asked_s) for name, arrivals in load.arrivals.items()},
             memory_bytes=memory,
         )
 
@@ -129,15 +134,32 @@ class _Run:
         ready_s = self._recording.now_s()
         return ready_s, await self._world.memory_bytes()
 
-    async def _break(self, host: Host, load: Load) -> None:
-        """The load runs for its time, under the schedule of faults."""
+    async def _break(self, host: Host, load: Load) -> tuple[float, str | None]:
+        """The load runs for its time under the schedule of faults, and on while a core is healed, if the experiment
+        has one. Returns when its time was over, and why the core did not serve.
+        """
         self.phase("faults")
         view, record = View(host, self._plan), self._recording
+        core_failed: str | None = None
+        end_s = 0.0
+
+        async def heal_core() -> None:
+            nonlocal core_failed, end_s
+            end_s = record.now_s()
+            liveness = self._experiment.liveness
+            if liveness is not None:
+                self.phase("core")
+                await injector.heal(liveness.core)
+                timeout_s = self._plan.topology.timings.client_timeout
+                core_failed = await wait_serving(liveness, self._cluster, host, record, timeout_s=timeout_s)
+
         # A host of its own, for its stream of randomness: what others draw depends on timing, and the same seed must
         # pick the same victims.
         async with self._world.client("chaos") as chaos, load.running():
             injector = Injector(self._cluster, view, chaos.random, emit=record.event, now_s=record.now_s)
-            await injector.run(self._experiment.faults, load_s=self._experiment.duration_s)
+            duration_s = self._experiment.duration_s
+            await injector.run(self._experiment.faults, load_s=duration_s, afterwards=heal_core)
+        return end_s, core_failed
 
     async def _recover(self, host: Host) -> str | None:
         self.phase("recovery")

@@ -70,7 +70,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
 
 
 class PhaseEvent(_Event, frozen=True, tag="phase"):
-    """The run entered a phase: up, load, faults, recovery, check, down."""
+    """The run entered a phase: up, load, faults, core, recovery, check, down."""
 
     phase: str
 

@@ -26,12 +26,13 @@ from rich.text import Text
 from ha.history import Event, FaultEvent, Operation, PhaseEvent
 from ha.report.words import count
 
-__all__ = ["Progress", "SimulationProgress"]
+__all__ = ["Progress", "SimulationProgress", "live_display"]
 
 PHASES = {
     "up": "Cluster comes up",
     "load": "Clients at work",
     "faults": "Faults strike",
+    "core": "Core is healed",
     "recovery": "Recovery",
     "check": "History is checked",
     "down": "Cluster goes down",
@@ -57,7 +58,7 @@ class Progress:
         self._outcomes: Counter[str] = Counter()
         self._begun_s = 0.0
         self._spinner = Spinner("dots", style="cyan")
-        self._live = _live(console, self._rows)
+        self._live = live_display(console, self._rows)
 
     def __enter__(self) -> Self:
         self._begun_s = self._clock()
@@ -169,7 +170,8 @@ class SimulationProgress(Progress):
         return table
 
 
-def _live(console: Console, render: Callable[[], RenderableType]) -> Live | None:
+def live_display(console: Console, render: Callable[[], RenderableType]) -> Live | None:
+    """What is redrawn in place; None where there is no terminal for it."""
     if not console.is_terminal or console.is_dumb_terminal:
         return None
     # stdout stays as it is: with --json it carries the result, and nothing else.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import get_args
 
@@ -11,6 +12,7 @@ import trio
 from ha.chaos import Injector, Victim, resolve
 from ha.chaos.faults import registry
 from ha.cluster import Cluster, NoLeaderSeenError, node_names, plan
+from ha.experiment.judge import fault_records
 from ha.history import Event, FaultEvent
 from ha.spec import Fault, Target, faults
 from ha.spec.load import load
@@ -52,17 +54,19 @@ class Bench:
         self.events: list[FaultEvent] = []
         self.leaders = Leaders()
 
-    async def run(self, *faults: Fault, load_s: float = 10.0) -> None:
+    async def run(
+        self, *faults: Fault, load_s: float = 10.0, afterwards: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         await self.cluster.boot_all()
         self.world.log.clear()
-        injector = Injector(
+        self.injector = Injector(
             self.cluster,
             self.leaders,  # type: ignore[arg-type]  # tests are not type-checked; the shape is View's
             Random(1),
             emit=self._emit,
             now_s=trio.current_time,
         )
-        await injector.run(faults, load_s=load_s)
+        await self.injector.run(faults, load_s=load_s, afterwards=afterwards)
 
     def _emit(self, event: Event) -> None:
         assert isinstance(event, FaultEvent)
@@ -84,6 +88,32 @@ async def test_a_killed_node_is_booted_again_after_its_time(autojump_clock: trio
     inject, undo = bench.events
     assert undo.at_s - inject.at_s == pytest.approx(3, abs=0.1)
     assert inject.evidence == {"control-plane-2": {"exited": ["etcd", "kube-apiserver", "kubelet"]}}
+
+
+async def test_a_core_is_healed_first_and_the_rest_in_the_end(autojump_clock: trio.abc.Clock) -> None:
+    """Also in part: of a fault that hit several nodes what hit those of the core."""
+    bench = Bench()
+
+    async def heal() -> None:
+        await bench.injector.heal(["control-plane-1", "worker-1"])
+        bench.world.log.append("healed")
+        await trio.sleep(7)
+
+    faults = [
+        fault("pause", "control-plane", at_s=1),
+        fault("kill", "worker-1", at_s=2),
+        fault("kill", "worker-2", at_s=3),
+    ]
+    await bench.run(*faults, load_s=5, afterwards=heal)
+    injected, core, rest = bench.world.log[:5], bench.world.log[5:8], bench.world.log[8:]
+    assert len(injected) == 5
+    assert core == ["boot worker-1", "resume control-plane-1", "healed"]
+    assert (rest[0], sorted(rest[1:])) == ("boot worker-2", ["resume control-plane-2", "resume control-plane-3"])
+    assert not bench.world.paused
+    [record] = [record for record in fault_records(bench.events) if record.fault == "pause"]
+    assert record.attested
+    assert record.undone_s == pytest.approx(12, abs=0.1)
+    assert sorted(record.undo_evidence) == ["control-plane-1", "control-plane-2", "control-plane-3"]
 
 
 async def test_what_is_still_in_force_at_the_end_is_undone_in_reverse(autojump_clock: trio.abc.Clock) -> None:
