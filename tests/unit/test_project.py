@@ -6,6 +6,7 @@ import ast
 import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,8 @@ def _closure(roots: list[str]) -> set[str]:
 
 
 def test_every_direct_and_transitive_version_is_pinned() -> None:
-    roots = PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    roots = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["dev"], *chain(*extras)]
     pinned = {_name(pin): pin for pin in PROJECT["tool"]["uv"]["constraint-dependencies"]}
     assert all("==" in pin for pin in pinned.values())
     assert _closure(roots) - set(pinned) == set()
