@@ -49,8 +49,14 @@ class _RemountedDisk(ProcessDisk):
 class FakeWorld(SimWorld):
     """A simulated world that is opened as a context, and whose processes may be functions of the test."""
 
-    def __init__(self, *, seed: int = 0, sync_s: tuple[float, float] = (0.0002, 0.001)) -> None:
-        super().__init__(seed=seed, sync_s=sync_s)
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        sync_s: tuple[float, float] = (0.0002, 0.001),
+        start_s: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        super().__init__(seed=seed, sync_s=sync_s, start_s=start_s)
         self.programs: dict[str, Callable[..., Awaitable[None]]] = {}
         self._disturbances: list[tuple[Cut | Delay, list[tuple[str, str]]]] = []
 

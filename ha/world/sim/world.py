@@ -63,6 +63,8 @@ _DISK = (DiskFull, DiskError, SlowDisk)
 _NUMBERS = {"kill": 9, "terminate": 15}
 _NAMES = {"kill": "SIGKILL", "terminate": "SIGTERM", "pause": "SIGSTOP", "resume": "SIGCONT"}
 _OBSERVE_S = 1.0
+_START_S = (0.1, 0.5)
+"""What a container runtime takes. Were it nothing, a process that is killed would be back before anybody missed it."""
 _Serve: TypeAlias = Callable[..., Awaitable[None]]
 
 
@@ -82,8 +84,15 @@ class SimWorld:
     name: Literal["sim"] = "sim"
     faults = FAULTS
 
-    def __init__(self, *, seed: int = 0, sync_s: tuple[float, float] = (0.0002, 0.001)) -> None:
-        self.seed, self._sync_s = seed, sync_s
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        sync_s: tuple[float, float] = (0.0002, 0.001),
+        start_s: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """`sync_s`, `start_s`: least and most that a sync takes, and a process from its start to its program."""
+        self.seed, self._sync_s, self._start_s = seed, sync_s, start_s
         self.trace = Trace()
         self.wire = Wire(self.random("wire"), self.trace)
         self.logs: list[LogLine] = []
@@ -208,9 +217,15 @@ class SimWorld:
         body = msgspec.json.decode(config or b"{}", type=typing.get_type_hints(serve).get("config", object))
         process = self.new_process(node, name, program, labels, address)
 
+        start_s = self.random(f"start/{node}/{name}/{self._incarnations[node, name]}").uniform(*self._start_s)
+
+        async def begin() -> None:
+            await trio.sleep(start_s)
+            await serve(process.host, body, task_status=trio.TASK_STATUS_IGNORED)
+
         async def main() -> None:
             PROCESS.set(process)
-            await self._run(process, serve, body)
+            await self._run(process, begin)
 
         self._nursery.start_soon(main, name=f"{node}/{name}")
         return process.info
@@ -239,11 +254,11 @@ class SimWorld:
         self._trace(f"start {node}/{name}")
         return process
 
-    async def _run(self, process: _Process, serve: _Serve, config: object) -> None:
+    async def _run(self, process: _Process, program: Callable[[], Awaitable[None]]) -> None:
         code = 0
         try:
             with process.scope:
-                await serve(process.host, config, task_status=trio.TASK_STATUS_IGNORED)
+                await program()
         except Exception as error:  # noqa: BLE001  (a crash of the program is its exit code)
             process.host.log("crashed", error=repr(error))
             code = 1
@@ -450,7 +465,7 @@ def _described(disturbance: Disturbance) -> dict[str, object]:
 @asynccontextmanager
 async def open_world(*, nodes: Sequence[str], seed: int = 0) -> AsyncIterator[SimWorld]:
     """Open a simulated world whose nodes are all down; end it with everything in it. Only inside of `simulate`."""
-    world = SimWorld(seed=seed)
+    world = SimWorld(seed=seed, start_s=_START_S)
     for node in nodes:
         world.address(node)
     async with world.opened():

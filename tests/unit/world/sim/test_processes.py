@@ -281,3 +281,26 @@ async def test_a_process_with_an_address_of_its_own_is_behind_its_nodes_links(au
             await dial(world, host, "a")
         with pytest.raises(ValueError, match="the subnet of a"):
             await world.host("a").processes.start("other", "echo", b"{}", address="10.64.2.1")
+
+
+async def test_a_process_takes_time_to_start_and_can_be_killed_meanwhile(autojump_clock: MockClock) -> None:
+    """A killed process that were back in no time would be missed by nobody."""
+    began: list[float] = []
+
+    async def serve(host: FakeHost, config: object, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+        began.append(trio.current_time())
+        await trio.sleep_forever()
+
+    async with FakeWorld(start_s=(2, 3)) as world:
+        world.programs["x:serve"] = serve
+        world.address("a")
+        await world.boot("a", "x", "x:serve", b"null")
+        assert [info.name for info in await world.processes("a")] == ["x"]
+        await trio.sleep(1)
+        await world.signal("a", "kill", process="x")
+        await trio.sleep(5)
+        assert began == []
+        await world.boot("a", "x", "x:serve", b"null")
+        await trio.sleep(5)
+        [at] = began
+        assert 8 <= at <= 9
