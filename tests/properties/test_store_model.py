@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from ha.check import leases
 from ha.check.store_model import violations
 from ha.history import Operation
 from ha.history.store import Range, StoreAnswer, Version
@@ -64,3 +65,9 @@ def is_read_with_keys(operation: Operation) -> bool:
     if call is None or call.answer is None or not isinstance(call.request, Range):
         return False
     return bool(call.answer.kvs) and not any(kv.lease for kv in call.answer.kvs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**9), lost=st.sampled_from([0.0, 0.05, 0.2, 0.5]))
+def test_leases_of_a_correct_store_are_acquitted(seed: int, lost: float) -> None:
+    assert leases.violations(LossyStore(seed, lost=lost).run(STEPS), [], []) == []
