@@ -1,7 +1,7 @@
 """Watches a cluster from outside and records every change that recovery is measured by.
 
 It stands where a monitoring system stands: it asks etcd members for their status, API servers for /readyz and
-the load balancer for its statistics, each every `POLL_S`, and follows Leases, Nodes and Pods through the
+the load balancer for its statistics, each every `poll_s`, and follows Leases, Nodes and Pods through the
 control-plane endpoint. Of a store alone there is nothing to see but its members. A time recorded is the time of
 observation: up to one poll (or one reconnection of a watch) late, never early.
 """
@@ -23,9 +23,8 @@ from ha.kube.informer import Informer
 from ha.kube.kinds import LEASE, NODE, POD
 from ha.world import Address, Host
 
-__all__ = ["POLL_S", "Observer"]
+__all__ = ["Observer"]
 
-POLL_S = 0.025
 _TIMEOUT_S = 0.25
 
 _Object = dict[str, Any]
@@ -43,11 +42,14 @@ class _Stats(msgspec.Struct):
 class Observer:
     """Emits an `ha.history.Event` for every change. `now_s` is the run's clock."""
 
-    def __init__(self, host: Host, plan: Plan, *, emit: Callable[[Event], None], now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, host: Host, plan: Plan, *, emit: Callable[[Event], None], now_s: Callable[[], float], poll_s: float
+    ) -> None:
         self._host = host
         self._plan = plan
         self._emit = emit
         self._now_s = now_s
+        self._poll_s = poll_s
         self._names: dict[str, str] = {}
 
     async def run(self) -> None:
@@ -92,7 +94,7 @@ class Observer:
                         revision=status.revision if status else None,
                     )
                 )
-            await trio.sleep(POLL_S)
+            await trio.sleep(self._poll_s)
 
     def _leader_name(self, node: str, status: MemberStatus | None) -> str | None:
         if status is None:
@@ -111,7 +113,7 @@ class Observer:
             if ready != last:
                 last = ready
                 self._emit(ReadyChange(at_s=self._now_s(), node=node, ready=ready))
-            await trio.sleep(POLL_S)
+            await trio.sleep(self._poll_s)
 
     async def _balancer(self, address: Address) -> None:
         client = Client(self._host.net, address)
@@ -122,7 +124,7 @@ class Observer:
                 if last.get(name) != up:
                     last[name] = up
                     self._emit(BackendChange(at_s=self._now_s(), backend=name, up=up, reason=backend.reason))
-            await trio.sleep(POLL_S)
+            await trio.sleep(self._poll_s)
 
     def _lease_changed(self, old: _Object | None, new: _Object | None) -> None:
         lease = new or old

@@ -119,7 +119,8 @@ class _Run:
     @asynccontextmanager
     async def _watched(self, host: Host) -> AsyncIterator[None]:
         """Init systems and observers, in the background."""
-        observer = Observer(host, self._plan, emit=self._recording.event, now_s=self._recording.now_s)
+        record, poll_s = self._recording, self._experiment.observe_s
+        observer = Observer(host, self._plan, emit=record.event, now_s=record.now_s, poll_s=poll_s)
         async with trio.open_nursery() as nursery:
             await nursery.start(self._cluster.supervise)
             nursery.start_soon(self._record_exits)

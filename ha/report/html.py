@@ -25,7 +25,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 
 _RECOVERY = (
     "From the injection of the fault to the end of each phase. Elections, ejections, Leases and Nodes are seen by "
-    "polling every 25 ms or by a watch, writes are timed exactly: a first write may stand before the election that "
+    "polling (every 25 ms, unless the experiment says otherwise) or by a watch, writes exactly: a first write "
+    "may stand before the election that "
     "made it possible."
 )
 

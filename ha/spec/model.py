@@ -356,6 +356,10 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
     faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
     expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()
+    observe_s: Annotated[
+        Period,
+        Meta(description="How often members, API servers and load balancer are asked how they are."),
+    ] = field(name="observe", default=0.025)
     liveness: Annotated[
         Liveness | None, Meta(description="A core that must serve while the rest stays broken; without it none must.")
     ] = None

@@ -33,6 +33,10 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
     """A bug to plant in every case."""
 
 
+_OBSERVE_S = 0.2
+"""Often enough to see who leads; more often, watching would be most of what a case does."""
+
+
 @st.composite
 def cases(draw: st.DrawFn, space: Space, seed: int) -> Scenario:
     """Scenarios for the simulated world."""
@@ -47,6 +51,7 @@ def cases(draw: st.DrawFn, space: Space, seed: int) -> Scenario:
         workloads=workloads,
         faults=[],
         liveness=Liveness(core=core, within_s=_within_s(shape)),
+        observe_s=_OBSERVE_S,
     )
     return Scenario(
         name=f"fuzz-{seed}",

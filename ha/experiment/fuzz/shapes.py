@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 from hypothesis import strategies as st
 
-from ha.spec import Etcd, NodeGroup, Role, Timings, TimingsName, Topology
+from ha.spec import NodeGroup, Role, Timings, TimingsName, Topology
 from ha.spec.timings import FAST, UPSTREAM
 
 __all__ = ["draw_core", "draw_topology", "pick", "unit_s"]
@@ -21,15 +21,22 @@ T = TypeVar("T")
 
 _STORE_ALONE = [(9, True), (11, False)]
 """A store alone is simulated many times faster, and most of what can be lost is lost in it."""
-_HASTY = msgspec.structs.replace(FAST, node_monitor_grace=1.5, pod_eviction_toleration=1.0, container_backoff_max=4.0)
+_CALM = msgspec.structs.replace(FAST, etcd_heartbeat=0.05, etcd_election=0.25, load_balancer_check=0.25)
+"""Fast, with half as many heartbeats to an election: what idles costs most of a simulation."""
+_HASTY = msgspec.structs.replace(_CALM, node_monitor_grace=1.5, pod_eviction_toleration=1.0, container_backoff_max=4.0)
 """Nodes are given up, and their Pods moved, within the length of a case."""
 _ODD_TICKS = msgspec.structs.replace(FAST, etcd_heartbeat=0.029, etcd_election=0.271, lease_retry_period=0.17)
 _TIMINGS: list[tuple[int, tuple[TimingsName, Timings]]] = [
-    (10, ("fast", FAST)),
-    (4, ("explicit", _HASTY)),
-    (3, ("explicit", _ODD_TICKS)),
-    (3, ("upstream", UPSTREAM)),
+    (8, ("explicit", _CALM)),
+    (6, ("explicit", _HASTY)),
+    (2, ("fast", FAST)),
+    (2, ("explicit", _ODD_TICKS)),
+    (2, ("upstream", UPSTREAM)),
 ]
+
+
+_SNAPSHOT_COUNTS = [(2, 10_000), (1, 100), (1, 20)]
+"""With few entries between two, members that were away are sent snapshots, and restarts begin with one."""
 
 
 @st.composite
@@ -58,7 +65,11 @@ def draw_topology(draw: st.DrawFn, largest: Topology) -> Topology:
     return Topology(
         name=f"etcd-{members}" if alone else f"{largest.etcd.topology}-{members}",
         nodes=[NodeGroup(role=role, count=count) for role, count in counts.items() if count],
-        etcd=Etcd(topology="external" if external else "stacked", engine=largest.etcd.engine),
+        etcd=msgspec.structs.replace(
+            largest.etcd,
+            topology="external" if external else "stacked",
+            snapshot_count=draw(pick(_SNAPSHOT_COUNTS)),
+        ),
         timings=timings,
         timings_name=name,
     )

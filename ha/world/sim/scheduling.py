@@ -60,9 +60,11 @@ def deterministic(seed: int) -> Iterator[None]:
 
 @contextmanager
 def _collected_on_purpose() -> Iterator[None]:
-    """Leave garbage to the clock; see `ha.world.sim.clock`."""
+    """Leave garbage to the clock; see `ha.world.sim.clock`. What was imported is none."""
     was_enabled = gc.isenabled()
     gc.collect()
+    if not gc.get_freeze_count():
+        gc.freeze()
     gc.disable()
     try:
         yield

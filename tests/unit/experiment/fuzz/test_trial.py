@@ -58,7 +58,6 @@ def test_a_failure_is_shrunk_to_the_faults_that_it_needs(monkeypatch: pytest.Mon
     faults = shrunk.scenario.experiment.faults
     assert [fault.fault for fault in faults] == ["kill", "kill"]
     assert shrunk.scenario.topology.store_alone
-    assert shrunk.scenario.topology.timings_name == "fast"
     assert shrunk.scenario.seed == seed
     assert shrunk.judged.kinds == ["durability"], "and not the crash that a simpler case comes to"
     assert shrunk.repeats
