@@ -47,13 +47,15 @@ class SimClock(_MayBeSubclassed, trio.testing.MockClock):  # type: ignore[misc] 
         self._order = count()
         self._processed = 0
         self._asked = 0
+        self.stuck: str | None = None
+        """Why the simulation cannot go on."""
         super().__init__(autojump_threshold=0)
 
     def current_time(self) -> float:
-        """Seconds since the simulation began. Raises StuckError."""
+        """Seconds since the simulation began."""
         self._asked += 1
         if self._asked > _STUCK_AFTER:
-            raise StuckError(f"virtual time has stood still at {self._now} s")
+            self._give_up()
         return self._now
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
@@ -84,6 +86,18 @@ class SimClock(_MayBeSubclassed, trio.testing.MockClock):  # type: ignore[misc] 
             deadline = runner.deadlines.next_deadline()
         if self._now < deadline < inf:
             self._now, self._asked = deadline, 0
+
+    def _give_up(self) -> None:
+        """End the simulation as Ctrl-C would, so that whatever runs is cancelled in order. Raises StuckError when not
+        even that ends.
+        """
+        runner = trio._core._run.GLOBAL_RUN_CONTEXT.runner  # noqa: SLF001  (trio is pinned)
+        if self.stuck is None:
+            runs = ", ".join(sorted({task.name for task in runner.runq})[:3])
+            self.stuck = f"virtual time has stood still at {self._now} s" + (f", with {runs}" if runs else "")
+            runner.deliver_ki()
+        elif self._asked > 2 * _STUCK_AFTER:
+            raise StuckError(self.stuck)
 
     def _count(self) -> None:
         self._processed += 1

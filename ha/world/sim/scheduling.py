@@ -24,7 +24,7 @@ import outcome
 import trio
 from trio._core import _run
 
-from ha.world.sim.clock import SimClock
+from ha.world.sim.clock import SimClock, StuckError
 from ha.world.sim.escape import watched
 
 __all__ = ["PROCESS", "Gate", "deterministic", "self_test", "simulate"]
@@ -39,10 +39,16 @@ assert trio.__version__ == "0.35.0", f"the private names in this file are those 
 
 def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     """Run `main` in virtual time, deterministically. Raises EscapeError when a component escaped from it (real clock,
-    threads, unseeded randomness), and whatever `main` raises.
+    threads, unseeded randomness), StuckError when a task never waits, and whatever `main` raises.
     """
+    clock = SimClock()
     with deterministic(seed), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
-        return trio.run(main, clock=SimClock())
+        try:
+            return trio.run(main, clock=clock)
+        except BaseException as error:
+            if clock.stuck is not None:
+                raise StuckError(clock.stuck) from error
+            raise
 
 
 @contextmanager

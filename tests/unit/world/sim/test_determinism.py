@@ -15,7 +15,7 @@ import trio
 import trio.lowlevel
 
 from ha.world import Address
-from ha.world.sim import EscapeError, first_difference, open_world, simulate
+from ha.world.sim import EscapeError, StuckError, clock, first_difference, open_world, simulate
 from ha.world.sim.scheduling import self_test
 from ha.world.sim.world import SimWorld
 
@@ -151,14 +151,39 @@ def test_whoever_is_no_component_may_look_at_the_clock() -> None:
     assert simulate(main, seed=1) > 0
 
 
-def test_a_task_that_never_waits_is_found() -> None:
+async def never_waits() -> None:
+    while True:
+        await trio.lowlevel.checkpoint()
+
+
+def test_a_task_that_never_waits_is_found_and_everything_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned_up = []
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(never_waits)
+            try:
+                await trio.sleep(10)
+            finally:
+                cleaned_up.append(True)
+
+    monkeypatch.setattr(clock, "_STUCK_AFTER", 1000)
+    with pytest.raises(StuckError, match=r"virtual time has stood still at 0.0 s, with .*never_waits"):
+        simulate(main, seed=1)
+    assert cleaned_up == [True]
+
+
+def test_a_task_that_never_ends_either_is_found() -> None:
     code = """
+from contextlib import suppress
 import trio
 from ha.world.sim import clock, simulate
 clock._STUCK_AFTER = 1000
 async def main():
-    while True:
-        await trio.sleep(0)
+    with trio.CancelScope(shield=True):
+        while True:
+            with suppress(KeyboardInterrupt):
+                await trio.sleep(0)
 simulate(main, seed=1)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
