@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ha.cluster import Cluster
 from ha.world import Bandwidth, Cut, Delay, Disturbance, Evidence, Link, Refuse
 
-__all__ = ["Disturb", "between"]
+__all__ = ["Disturb", "between", "cuts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,9 @@ def between(here: Iterable[str], there: Iterable[str]) -> tuple[Link, ...]:
     """Every link from the nodes here to the nodes there, sorted."""
     ends = sorted(set(there))
     return tuple((source, destination) for source in sorted(set(here)) for destination in ends if source != destination)
+
+
+def cuts(actions: Iterable[object]) -> list[Link]:
+    """The links that these actions cut, sorted."""
+    disturbances = [action.disturbance for action in actions if isinstance(action, Disturb)]
+    return sorted({link for one in disturbances if isinstance(one, Cut) for link in one.links})

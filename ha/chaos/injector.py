@@ -16,12 +16,13 @@ from typing import Literal
 import msgspec
 import trio
 
+from ha.chaos.disturbances import cuts
 from ha.chaos.faults import Action, Strike, registry
 from ha.chaos.targets import Victim, resolve
 from ha.cluster import Cluster, NoLeaderSeenError, View
 from ha.history import Event, FaultEvent
 from ha.spec import Fault, Target
-from ha.world import Evidence, NotAttestedError, Random
+from ha.world import Evidence, Link, NotAttestedError, Random
 
 __all__ = ["Injector"]
 
@@ -84,7 +85,8 @@ class Injector:
             active = await self._inject(fault, random)
             if fault.for_s is not None and active is not None:
                 await trio.sleep_until(active.struck_at + fault.for_s)
-                await self._undo(active, active.actions)
+                if active in self._active:  # not healed meanwhile
+                    await self._undo(active, active.actions)
 
     async def _inject(self, fault: Fault, random: Random) -> _Active | None:
         """None when there is nothing to undo."""
@@ -114,8 +116,8 @@ class Injector:
         hit = {victim.node for victim in victims}
         if fault.source is None:
             return [node for node in self._cluster.plan.nodes if node not in hit]
-        found = await resolve(fault.source, self._cluster.plan, self._view, random)
-        return [victim.node for victim in found if victim.node not in hit]
+        found = await resolve(fault.source, self._cluster.plan, self._view, random, besides=hit)
+        return [victim.node for victim in found]
 
     async def heal(self, core: Collection[str]) -> None:
         """Undo what keeps these nodes from working together; the rest stays in force. Call it when no new fault comes:
@@ -147,7 +149,7 @@ class Injector:
         failure = f"took over {_LIMIT_S:g} s"
         with trio.CancelScope(shield=True), trio.move_on_after(_LIMIT_S):
             evidence, failure = await self._do(what, actions)
-        self._record(at_s, active, what, evidence, failure or ("" if actions else "nobody matched"))
+        self._record(at_s, active, what, evidence, failure or ("" if actions else "nobody matched"), cuts(actions))
 
     async def _undo_all(self) -> None:
         for active in reversed(self._active.copy()):
@@ -174,7 +176,13 @@ class Injector:
         return dict(sorted(evidence.items())), "; ".join(sorted(errors))
 
     def _record(
-        self, at_s: float, active: _Active, action: Literal["inject", "undo"], evidence: Evidence, error: str
+        self,
+        at_s: float,
+        active: _Active,
+        action: Literal["inject", "undo"],
+        evidence: Evidence,
+        error: str,
+        links: Sequence[Link] = (),
     ) -> None:
         """`at_s`: when the action began. What follows from it may be seen before its evidence is complete."""
         self._emit(
@@ -186,6 +194,7 @@ class Injector:
                 target=describe(active.fault.target),
                 nodes=sorted({victim.node for victim in active.victims}),
                 processes=[str(victim) for victim in active.victims if victim.process is not None],
+                links=list(links),
                 attested=not error,
                 evidence=dict(evidence),
                 error=error or None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from ha.cluster import Plan, View
@@ -21,9 +23,13 @@ class Victim(msgspec.Struct, frozen=True, order=True):
         return self.node if self.process is None else f"{self.node}/{self.process}"
 
 
-async def resolve(target: Target, plan: Plan, view: View, random: Random) -> list[Victim]:
-    """The victims, sorted. Raises NoLeaderSeenError when the target is a leader and nobody leads."""
-    candidates = await _select(target.select, plan, view)
+async def resolve(
+    target: Target, plan: Plan, view: View, random: Random, *, besides: Collection[str] = ()
+) -> list[Victim]:
+    """The victims, sorted, of all nodes but those in `besides`. Raises NoLeaderSeenError when the target is a leader
+    and nobody leads.
+    """
+    candidates = [node for node in await _select(target.select, plan, view) if node not in besides]
     if target.component is not None:
         candidates = [node for node in candidates if target.component in plan.nodes[node].components]
     chosen = random.sample(candidates, _how_many(target.take, len(candidates)))

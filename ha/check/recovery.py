@@ -15,7 +15,8 @@ Events carry the time of observation, so a phase may end a poll late and never e
 | node_not_ready | Nodes that were Ready | the last of them not Ready |
 | pods_running_elsewhere | nodes with ready Pods of a controller | as many more ready Pods of it elsewhere |
 
-A fault hits a component when it names that process, or names none (the whole node).
+A fault hits a component when it names that process, or names none (the whole node). One that cuts links hits those that
+are cut off from what they need (`ha.check.reach`), whoever its target is.
 
 A fault is dated from when its injection began, and takes effect up to a second later. Writes that succeed in
 between say nothing, hence *after the outage*: the unavailability of writes (`ha.check.availability`) that
@@ -30,6 +31,7 @@ from dataclasses import dataclass
 from math import inf
 
 from ha.check.availability import unavailability
+from ha.check.reach import cut_off
 from ha.check.summary import group_of
 from ha.history import (
     BackendChange,
@@ -51,7 +53,7 @@ _EFFECT_S = 1.0
 _OF_ALL = ("first_write",)
 _OF_MEMBERS = ("raft_election", *_OF_ALL)
 _PHASES_OF: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("kill", "pause", "restart", "partition"), PHASES),
+    **dict.fromkeys(("kill", "pause", "restart", "partition", "ring-partition", "bridge-partition"), PHASES),
     **dict.fromkeys(("disk-full", "disk-error"), _OF_MEMBERS),
 }
 """What a fault takes from its nodes others must take over. Where it only slows or disturbs, writes alone are timed."""
@@ -95,7 +97,9 @@ class _Case:
     nodes: Sequence[NodeRecord]
 
     def hits(self, component: str) -> list[str]:
-        """Nodes on which a component is a victim."""
+        """Nodes on which a component is a victim, or is cut off from what it needs."""
+        if self.fault.links:
+            return cut_off(component, self.nodes, set(self.fault.links))
         if not self.fault.processes:
             return self.fault.nodes
         hit = {process.rpartition("/")[0] for process in self.fault.processes if process.endswith(f"/{component}")}

@@ -86,6 +86,8 @@ class FaultEvent(_Event, frozen=True, tag="fault"):
     target: str
     nodes: list[str]
     processes: list[str] = []
+    links: list[tuple[str, str]] = []
+    """From which node to which nothing passes any more, or passes again."""
     attested: bool = False
     evidence: dict[str, object] = {}
     error: str | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
-from ha.spec.model import Fault, FaultName, Target, Topology
+from ha.spec.model import Fault, FaultName, Role, Target, Topology
 
-__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "enough", "fields"]
+__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "disks", "enough", "fields", "someone"]
 
 
 class Report(Protocol):
@@ -26,6 +27,8 @@ class Fields(NamedTuple):
     """Whether it can hit one process of a node."""
     least: int = 1
     """How many nodes the target must have."""
+    disk: bool = False
+    """Whether it hits what is on a disk, where only etcd members keep anything."""
 
 
 FIELDS: dict[FaultName, Fields] = {
@@ -39,10 +42,10 @@ FIELDS: dict[FaultName, Fields] = {
     "bandwidth": Fields(required=("bytes_per_s",), optional=("from",), component=False),
     "refuse": Fields(optional=("from",), component=False),
     "reset": Fields(optional=("from",), component=False),
-    "disk-full": Fields(),
-    "disk-error": Fields(),
-    "slow-disk": Fields(required=("latency",)),
-    "bit-flip": Fields(),
+    "disk-full": Fields(disk=True),
+    "disk-error": Fields(disk=True),
+    "slow-disk": Fields(required=("latency",), disk=True),
+    "bit-flip": Fields(disk=True),
     "clock-offset": Fields(required=("offset",), component=False),
     "clock-rate": Fields(required=("rate",), component=False),
 }
@@ -86,10 +89,34 @@ def _source(source: Target, target: Target, path: str, report: Report) -> None:
 
 
 def enough(fault: Fault, selected: int, shape: Topology, path: str, report: Report) -> None:
-    """Shapes of partitions that need more nodes than a target has."""
+    """Shapes of partitions that need more nodes than a target has: in a ring of three everybody has everybody else for
+    a neighbour, and a bridge needs a node on either side.
+    """
     least = FIELDS[fault.fault].least
     taken = {"one": min(1, selected), "minority": (selected - 1) // 2, "majority": selected // 2 + 1}
     found = taken.get(fault.target.take, selected)
     if selected and found < least:
-        message = f"a {fault.fault} of {found} nodes of {shape.name!r} is none"
+        message = f"a {fault.fault} of {found} nodes of {shape.name!r} cuts nothing"
         report(f"{path}.target", message, allowed=f"a target of at least {least} nodes")
+
+
+def someone(fault: Fault, hit: Collection[str], others: Collection[str], path: str, report: Report) -> None:
+    """A fault of links with nobody at the other end. `hit`: all nodes that it surely hits; `others`: all that may be
+    at the other end.
+    """
+    if "from" in FIELDS[fault.fault].optional and set(others) <= set(hit):
+        field, what = ("target", "the target is every node") if fault.source is None else ("from", "all are the target")
+        report(f"{path}.{field}", f"{what}: nobody is left for the other end", allowed="nodes on either side")
+
+
+def disks(fault: Fault, roles: Sequence[Role], shape: Topology, path: str, report: Report) -> None:
+    """A fault of disks where nobody uses one. `roles`: of the nodes that the target selects."""
+    if not FIELDS[fault.fault].disk:
+        return
+    without = sorted(set(roles) - {shape.etcd_role})
+    if without:
+        message = f"on {', '.join(without)} of {shape.name!r} nothing is kept on a disk"
+        report(f"{path}.target", message, allowed="nodes with an etcd member: etcd, etcd-leader, etcd-followers")
+    elif fault.target.component not in (None, "etcd"):
+        message = f"{fault.target.component} keeps nothing on a disk"
+        report(f"{path}.target.component", message, allowed="etcd")

@@ -239,7 +239,9 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     at_s: Annotated[Seconds, Meta(description="First injection.")] = field(name="at")
     for_s: Annotated[
         Period | None,
-        Meta(description="How long until it is undone; without it at the end of the load. A restart has none."),
+        Meta(
+            description="How long until it is undone; without it at the end of the load. A restart or a reset has none."
+        ),
     ] = field(name="for", default=None)
     every_s: Annotated[
         Period | None,

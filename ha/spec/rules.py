@@ -220,10 +220,7 @@ def combination(shape: Topology, spec: Experiment, report: Report) -> None:
     if shape.store_alone:
         _needs_no_api(shape, spec, report)
     for i, fault in enumerate(spec.faults):
-        _victims(shape, fault.target, f"faults[{i}].target", report)
-        if fault.source is not None:
-            _victims(shape, fault.source, f"faults[{i}].from", report)
-        faults.enough(fault, len(_selected(shape, fault.target.select)), shape, f"faults[{i}]", report)
+        _fault(shape, fault, f"faults[{i}]", report)
     if spec.liveness is not None:
         _core(shape, spec.liveness.core, report)
     if "load_balancer_detection" in spec.expect.recovery and not shape.count("load-balancer"):
@@ -232,6 +229,30 @@ def combination(shape: Topology, spec: Experiment, report: Report) -> None:
     if "pods_running_elsewhere" in spec.expect.recovery and _schedulable(shape) == 1:
         message = f"topology {shape.name!r} has a single node that Pods can run on"
         report("expect.recovery.pods_running_elsewhere", message, allowed="on topologies with two or more")
+
+
+def _fault(shape: Topology, fault: Fault, path: str, report: Report) -> None:
+    _victims(shape, fault.target, f"{path}.target", report)
+    if fault.source is not None:
+        _victims(shape, fault.source, f"{path}.from", report)
+    selected = _selected(shape, fault.target.select)
+    faults.enough(fault, len(selected), shape, path, report)
+    faults.disks(fault, selected, shape, path, report)
+    hit = _candidates(shape, fault.target.select)
+    is_sure = hit and (len(hit) == 1 or _certain(fault.target))
+    others = _candidates(shape, "all" if fault.source is None else fault.source.select)
+    if is_sure and others:
+        faults.someone(fault, hit, others, path, report)
+
+
+def _candidates(shape: Topology, select: str) -> list[str]:
+    """The names of all nodes that a valid target can mean: of those found out when a fault strikes, all that may be."""
+    roles = node_roles(shape)
+    if select == "all":
+        return list(roles)
+    of = {"scheduler-leader": "control-plane", "controller-manager-leader": "control-plane"}.get(select, select)
+    role = shape.etcd_role if of in ("etcd", "etcd-leader", "etcd-followers") else of
+    return [name for name, its in roles.items() if role in (name, its)]
 
 
 def _core(shape: Topology, core: Sequence[str], report: Report) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from ha.check.exits import unexplained
+from ha.check.exits import _ENDING, unexplained
 from ha.history import ComponentExit
 from ha.history.result import FaultRecord, NodeRecord
+from ha.spec.model import FaultName
 
 NODES = [
     NodeRecord(
@@ -22,10 +25,10 @@ def ended(process, at_s=5.0, node="control-plane-1"):
     return ComponentExit(at_s=at_s, node=node, process=process, pid=1, code=1, signal=None)
 
 
-def killed(undone_s=8.0, processes=(), nodes=("control-plane-1",)):
+def killed(undone_s=8.0, processes=(), nodes=("control-plane-1",), fault="kill"):
     return FaultRecord(
         index=0,
-        fault="kill",
+        fault=fault,
         target="x",
         nodes=list(nodes),
         processes=list(processes),
@@ -59,3 +62,27 @@ def test_a_fault_of_another_node_explains_nothing():
 
 def test_losing_a_lease_and_the_end_of_a_pod_are_no_crash():
     assert unexplained([ended("kube-scheduler"), ended("default_web-1_pause")], [], NODES) == []
+
+
+@pytest.mark.parametrize("fault", ["disk-full", "disk-error", "bit-flip"])
+def test_a_store_ends_on_a_failing_disk_again_and_again(fault):
+    ends = [ended("etcd", at_s) for at_s in (4.1, 5.2, 7.3, 8.4)]
+    assert unexplained(ends, [killed(fault=fault, processes=["control-plane-1/etcd"])], NODES) == []
+    assert unexplained([ended("kubelet")], [killed(fault=fault, processes=["control-plane-1/etcd"])], NODES) != []
+
+
+@pytest.mark.parametrize("fault", sorted(set(get_args(FaultName)) - _ENDING))
+def test_bad_links_slow_disks_and_wrong_clocks_end_nothing(fault):
+    assert fault in {
+        "bandwidth",
+        "bridge-partition",
+        "clock-offset",
+        "clock-rate",
+        "delay",
+        "partition",
+        "refuse",
+        "reset",
+        "ring-partition",
+        "slow-disk",
+    }
+    assert unexplained([ended("etcd")], [killed(fault=fault)], NODES) == [ended("etcd")]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from itertools import permutations
+from typing import get_args
+
 import pytest
 
 from ha.check.recovery import recoveries, worst
 from ha.history import BackendChange, FaultEvent, LeaseChange, MemberSample, NodeCondition, PodChange
 from ha.history.result import PHASES, NodeRecord, Recovery
+from ha.spec.model import FaultName
 from tests.unit.check.ops import op
 
 CP1, CP2, W1, W2 = "control-plane-1", "control-plane-2", "worker-1", "worker-2"
@@ -14,12 +18,13 @@ NODES = [
 ]
 
 
-def inject(at_s, *nodes, processes=(), index=0):
+def inject(at_s, *nodes, processes=(), index=0, fault="kill", links=()):
     return FaultEvent(
         at_s=at_s,
         index=index,
         action="inject",
-        fault="kill",
+        fault=fault,
+        links=list(links),
         target="x",
         nodes=list(nodes),
         processes=list(processes),
@@ -191,3 +196,43 @@ def test_worst_is_no_figure_when_one_recovery_never_ended():
     ended = Recovery(fault=0, target="x", phases_s={**dict.fromkeys(PHASES), "first_write": 1.0})
     endless = Recovery(fault=1, target="x", phases_s=dict.fromkeys(PHASES), not_reached=["first_write"])
     assert worst([ended, endless])["first_write"] is None
+
+
+STORE = [NodeRecord(name=f"m{i}", role="etcd", address="", components=["etcd"]) for i in (1, 2, 3)]
+APART_1 = [(a, b) for a, b in permutations(("m1", "m2", "m3"), 2) if "m1" in (a, b)]
+
+
+@pytest.mark.parametrize("target", [["m1"], ["m2", "m3"]])
+def test_the_leader_apart_from_the_majority_calls_for_an_election_whoever_the_target_is(target):
+    events = [*(member(1, m, 3, "m1") for m in ("m1", "m2", "m3")), member(11, "m2", 4, "m2")]
+    cut = inject(10, *target, fault="partition", links=APART_1)
+    (recovery,) = recoveries([*events, cut], [], STORE)
+    assert recovery.phases_s["raft_election"] == pytest.approx(1)
+
+
+def test_a_follower_apart_from_the_majority_calls_for_none():
+    events = [*(member(1, m, 3, "m2") for m in ("m1", "m2", "m3")), member(11, "m2", 4, "m2")]
+    (recovery,) = recoveries([*events, inject(10, "m1", fault="partition", links=APART_1)], [], STORE)
+    assert recovery.phases_s["raft_election"] is None
+    assert recovery.not_reached == []
+
+
+@pytest.mark.parametrize("fault", ["delay", "slow-disk", "clock-offset", "bit-flip", "reset"])
+def test_what_only_slows_or_disturbs_takes_nothing_over(fault):
+    before = [member(1, CP1, 3, CP1), backend(1, CP1, up=True), NodeCondition(at_s=1, node=CP1, ready="True")]
+    recovery = one([*before, inject(10, CP1, fault=fault)])
+    assert recovery.not_reached == []
+
+
+def test_a_member_whose_disk_fails_is_succeeded():
+    before = [member(1, CP1, 3, CP1), member(1, CP2, 3, CP1), backend(1, CP1, up=True)]
+    recovery = one([*before, inject(10, CP1, fault="disk-full"), member(10.5, CP2, 4, CP2)])
+    assert recovery.phases_s["raft_election"] == pytest.approx(0.5)
+    assert recovery.not_reached == []
+
+
+@pytest.mark.parametrize("fault", get_args(FaultName))
+def test_every_fault_is_measured(fault):
+    recovery = one([inject(10, CP1, fault=fault)], [op("write", "a", 11, 12)])
+    assert set(recovery.phases_s) == set(PHASES)
+    assert recovery.phases_s["first_write"] == pytest.approx(2)

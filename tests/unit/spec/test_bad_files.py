@@ -37,6 +37,11 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "count-too-large": [("nodes[1].count", "found 5000")],
     "count-zero": [("nodes[1].count", "found 0")],
     "directory": [(ROOT, "is a directory")],
+    "disk-of-nobody": [
+        ("faults[0].target", "on worker of 'stacked-3' nothing is kept on a disk; allowed: nodes with an etcd member"),
+        ("faults[1].target", "on load-balancer, worker of 'stacked-3' nothing is kept on a disk"),
+        ("faults[2].target.component", "kubelet keeps nothing on a disk; allowed: etcd"),
+    ],
     "duplicate-key": [("name", "the key stands twice, first in line 3")],
     "duration-without-unit": [("duration", "found 10; allowed: a duration such as 300ms, 2s or 1m30s")],
     "empty": [(ROOT, "the file is empty")],
@@ -66,6 +71,11 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     ],
     "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
+    "links-to-nobody": [
+        ("faults[0].target", "the target is every node: nobody is left for the other end; allowed: nodes on either"),
+        ("faults[1].from", "all are the target: nobody is left for the other end"),
+        ("faults[2].from", "all are the target: nobody is left for the other end"),
+    ],
     "many-problems": [
         ("nodes[0].count", "found -1"),
         ("nodes[1].rol", "unknown field; allowed: role, count; did you mean 'role'?"),
@@ -86,9 +96,9 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "partition-of-too-few": [
         (
             "faults[0].target",
-            "a ring-partition of 3 nodes of 'stacked-3' is none; allowed: a target of at least 4 nodes",
+            "a ring-partition of 3 nodes of 'stacked-3' cuts nothing; allowed: a target of at least 4 nodes",
         ),
-        ("faults[1].target", "a bridge-partition of 2 nodes of 'stacked-3' is none"),
+        ("faults[1].target", "a bridge-partition of 2 nodes of 'stacked-3' cuts nothing"),
         ("faults[2].from", "topology 'stacked-3' has no node 'etcd-2'"),
     ],
     "reference-circle-a": [
