@@ -41,8 +41,8 @@ VOCABULARY: list[tuple[int, FaultName]] = [
 """Every kind of fault with its weight, the simplest first."""
 
 _KEPT = [(2, True), (3, False)]
-_AT_MOST = [(2, 2), (3, 4), (3, 6), (2, 10)]
-_AT_LEAST = [(1, 0), (2, 1), (3, 2), (2, 3), (1, 5)]
+_AT_MOST = [(1, 2), (3, 6), (4, 10), (2, 16)]
+"""Drawn are half as many, on average."""
 _EPOCH = [(1, epoch) for epoch in range(4)]
 _OFFSET = [(4, 0.0), (2, 1.0), (1, 2.0), (1, 0.5), (1, 0.2), (1, 0.1), (1, 0.05), (1, 0.02), (1, 0.01)]
 _LENGTH: _Table = [(2, 0.2), (3, 1.0), (4, 2.0), (3, 4.0), (2, 10.0), (3, None), (1, 40.0)]
@@ -70,8 +70,8 @@ def draw_faults(draw: st.DrawFn, experiment: Experiment, shape: Topology) -> Exp
     kinds: list[FaultName] = [kind for weight, kind in VOCABULARY for _ in range(weight)]
     kept = {kind: draw(pick(_KEPT)) for _, kind in VOCABULARY}
     field = _Field(shape, kinds, [kept[kind] for kind in kinds])
-    at_least, at_most = draw(pick(_AT_LEAST)), draw(pick(_AT_MOST))
-    drawn = draw(st.lists(_fault(field), min_size=min(at_least, at_most), max_size=at_most))
+    at_most = draw(pick(_AT_MOST))
+    drawn = draw(st.lists(_fault(field), max_size=at_most))
     unit = unit_s(shape)
     tail = draw(st.integers(0, 8))
     end_s = max([unit, *(fault.at_s + (fault.for_s or unit) for fault in drawn)])
