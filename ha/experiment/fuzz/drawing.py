@@ -23,11 +23,15 @@ from hypothesis.strategies import SearchStrategy
 
 from ha.world import Random
 
-__all__ = ["draw", "shrink"]
+__all__ = ["EnoughError", "draw", "shrink"]
 
 T = TypeVar("T")
 
 _BACKEND = "ha-seed"
+
+
+class EnoughError(BaseException):
+    """Ends shrinking where it stands. Not an Exception, which Hypothesis would take for a failure of the case."""
 
 
 def draw(strategy: SearchStrategy[T], seed: int) -> T:
@@ -47,19 +51,27 @@ def draw(strategy: SearchStrategy[T], seed: int) -> T:
 
 def shrink(strategy: SearchStrategy[T], seed: int, fails: Callable[[T], bool]) -> T:
     """The simplest case that still fails, from the failing one of a seed. `fails` must answer the same each time; it
-    is asked last for the simplest of all, which Hypothesis takes to have been tried.
+    is asked last for the simplest of all, which Hypothesis takes to have been tried. It may raise EnoughError: then the
+    simplest that was found by then is returned.
     """
     drawn: list[T] = []
+    failed: list[T] = []
 
     def still_fails(case: T) -> bool:
         if len(drawn) < 2:
             drawn.append(case)
+            failed.append(drawn[-1])
             return len(drawn) == 2
-        return case == drawn[1] or fails(case)
+        if case == drawn[1] or fails(case):
+            failed.append(case)
+            return True
+        return False
 
-    smallest = _find(strategy, still_fails, seed, (Phase.generate, Phase.shrink))
-    simplest = drawn[0]
-    return simplest if fails(simplest) else smallest
+    try:
+        smallest = _find(strategy, still_fails, seed, (Phase.generate, Phase.shrink))
+        return drawn[0] if fails(drawn[0]) else smallest
+    except EnoughError:
+        return min(failed[1:], key=lambda case: len(repr(case)))
 
 
 def _find(strategy: SearchStrategy[T], condition: Callable[[T], bool], seed: int, phases: tuple[Phase, ...]) -> T:

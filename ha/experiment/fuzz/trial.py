@@ -67,7 +67,7 @@ def shrink(space: Space, seed: int, kind: str, limit_s: float) -> Shrunk:
         key = msgspec.json.encode(case)
         if key not in judged:
             if monotonic() > deadline:
-                return False
+                raise drawing.EnoughError
             judged[key] = _judge(case, seed)
         return kind in judged[key].kinds
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from ha.experiment.fuzz.drawing import draw, shrink
+from ha.experiment.fuzz.drawing import EnoughError, draw, shrink
 
 _CASES = st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 100)), max_size=8)
 _PROGRAM = """
 import sys
 {imports}
 from ha.experiment.fuzz.cases import Space, cases
-from ha.experiment.fuzz.drawing import draw, shrink
+from ha.experiment.fuzz.drawing import EnoughError, draw, shrink
 from ha.spec.load import load, resolve
 space = Space(topology=load(resolve("stacked-3")))
 for seed in range(5):
@@ -64,3 +64,19 @@ def test_shrinking_that_runs_out_of_time_keeps_what_it_has() -> None:
     """Then nothing fails any more; what failed before is answered as before."""
     seed = next(seed for seed in range(40) if len(draw(_CASES, seed)) > 4)
     assert shrink(_CASES, seed, lambda _: False) == draw(_CASES, seed)
+
+
+def test_shrinking_ends_where_it_stands() -> None:
+    asked = []
+
+    def fails(case: list[tuple[str, int]]) -> bool:
+        asked.append(case)
+        if len(asked) > 10:
+            raise EnoughError
+        return sum(number > 20 for _, number in case) >= 2
+
+    seed = next(seed for seed in range(40) if sum(number > 20 for _, number in draw(_CASES, seed)) > 3)
+    found = shrink(_CASES, seed, fails)
+    assert sum(number > 20 for _, number in found) >= 2
+    assert len(found) <= len(draw(_CASES, seed))
+    assert len(asked) == 11
