@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 
 from ha.check.describe import describe
@@ -29,7 +30,7 @@ PATIENCE_S = 10.0
 """How long a store at peace may take to notice that a lease ran out, and to serve what was asked before."""
 
 
-@dataclass(slots=True)
+@dataclass
 class _Lease:
     grant: Operation
     ttl_s: int
@@ -40,36 +41,32 @@ class _Lease:
     refusals: list[Operation] = field(default_factory=list)
     """Answers that there is no such lease."""
 
-    @property
+    @cached_property
     def alive_until_s(self) -> float:
         """It is surely alive from when its grant was answered until then."""
         answered = [self.grant, *(one for one in self.renewals if answer_of(one) is not None)]
         runs_out_s = max(one.invoked_s + _ttl_s(one) for one in answered)
         return min([runs_out_s, *(one.invoked_s for one in self.revocations)])
 
-    @property
+    @cached_property
     def touched_s(self) -> float:
         """When anything may have prolonged it for the last time."""
         return max(inf if one.completed_s is None else one.completed_s for one in [self.grant, *self.renewals])
 
-    @property
+    @cached_property
     def revoked(self) -> Operation | None:
         """What certainly ended it."""
         return next((one for one in self.revocations if answer_of(one) is not None), None)
 
 
-def concerns(operations: Sequence[Operation]) -> bool:
+def concerns(facts: Facts) -> bool:
     """Whether anybody was granted a lease."""
-    return any(isinstance(request_of(o), LeaseGrant) and o.outcome == "ok" for o in operations if o.store is not None)
+    return any(isinstance(request_of(o), LeaseGrant) and o.outcome == "ok" for o in facts.operations)
 
 
-def violations(
-    operations: Sequence[Operation], events: Sequence[Event], faults: Sequence[FaultRecord]
-) -> list[Violation]:
-    """What must not be. Raises ValueError when two puts write the same value."""
-    asked = [operation for operation in operations if operation.store is not None]
-    leases = _leases(asked)
-    facts = Facts.of(asked)
+def violations(facts: Facts, events: Sequence[Event], faults: Sequence[FaultRecord]) -> list[Violation]:
+    """What must not be."""
+    leases = _leases(facts.operations)
     found = [violation for lease in leases.values() for violation in _told(lease)]
     disturbed = sorted(
         [fault.injected_s if fault.undone_s is None else fault.undone_s for fault in faults]

@@ -89,6 +89,8 @@ class Floors:
 class Facts:
     """All of a history. Changes are in order of revision. `violations` are what the facts alone refute."""
 
+    operations: Sequence[Operation]
+    """Those on a store."""
     floors: Floors
     changes: dict[str, list[Change]] = field(default_factory=lambda: defaultdict(list))
     possible: dict[str, list[Possible]] = field(default_factory=lambda: defaultdict(list))
@@ -98,13 +100,17 @@ class Facts:
     _authors: dict[str, _Author] = field(default_factory=dict)
     _bound: dict[int, tuple[int, bool | None]] = field(default_factory=dict)
     """By identity of an operation of unknown outcome: the revision it made, and the branch that it took."""
+    _keys: list[str] = field(default_factory=list)
+    """Every key that anybody ever wrote, sorted."""
 
     @classmethod
-    def of(cls, operations: Sequence[Operation]) -> Facts:
-        """Those of operations on a store. Raises ValueError when two puts write the same value."""
-        facts = cls(Floors(operations))
+    def of(cls, history: Iterable[Operation]) -> Facts:
+        """Those of a history. Raises ValueError when two puts write the same value."""
+        operations = [operation for operation in history if operation.store is not None]
+        facts = cls(operations, Floors(operations))
         for operation in operations:
             facts._enrol(operation)
+        facts._keys = sorted({author.put.key for author in facts._authors.values()})
         for operation in operations:
             answer = answer_of(operation)
             if answer is not None:
@@ -124,7 +130,7 @@ class Facts:
         """Every key that was ever written, in a range."""
         if not op.range_end:
             return [op.key]
-        return sorted({a.put.key for a in self._authors.values() if op.key <= a.put.key < op.range_end})
+        return self._keys[bisect_left(self._keys, op.key) : bisect_left(self._keys, op.range_end)]
 
     def convict(self, reason: str, *guilty: Operation) -> None:
         """Take note of what must not be."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import inf
 
@@ -33,13 +33,12 @@ from ha.history.store import Compact, Compare, Delete, Put, Range, Txn, Version
 __all__ = ["violations"]
 
 
-def violations(operations: Sequence[Operation], *, sole: bool) -> list[Violation]:
+def violations(facts: Facts, *, sole: bool) -> list[Violation]:
     """What no store may answer, with the operations that show it; empty: the model explains it all.
 
-    `sole`: nobody else compacts this store. Raises ValueError when two puts write the same value.
+    `sole`: nobody else compacts this store.
     """
-    asked = [operation for operation in operations if operation.store is not None]
-    facts = Facts.of(asked)
+    facts, asked = replace(facts, violations=facts.violations.copy()), facts.operations
     _real_time(facts, asked)
     _compactions(facts, asked, sole=sole)
     keys = cache(partial(_Key, facts))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from ha.check import convergence, exits, leaders, leases, pods, store_model, watch_cache
+from ha.check.store_facts import Facts
 from ha.check.violation import Violation
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
@@ -40,15 +41,15 @@ def invariants(
 
 def _store(observed: Observed, recording: Recording, faults: Sequence[FaultRecord]) -> Iterator[_Judged]:
     """Of clients of the store itself. Whoever has an API server has somebody else who compacts."""
-    asked = [operation for operation in recording.operations if operation.store is not None]
-    if not asked:
+    facts = Facts.of(recording.operations)
+    if not facts.operations:
         return
     looked = any(read.store is not None for read in observed.final_reads)
     doubt = "" if looked else "nobody read what was left in the end"
-    broken = store_model.violations(asked, sole=not observed.plan.api_servers)
+    broken = store_model.violations(facts, sole=not observed.plan.api_servers)
     yield _judged("store-model", "every answer of the store is that of one store with one history", broken, doubt)
-    if leases.concerns(asked):
-        broken = leases.violations(asked, recording.events, faults)
+    if leases.concerns(facts):
+        broken = leases.violations(facts, recording.events, faults)
         yield _judged("leases", "leases and their keys live as long as was promised, and no longer", broken, doubt)
 
 

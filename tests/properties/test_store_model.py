@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ha.check import leases
+from ha.check.store_facts import Facts
 from ha.check.store_model import violations
 from ha.history import Operation
 from ha.history.store import Range, StoreAnswer, Version
@@ -22,7 +23,7 @@ STEPS = 150
 def test_a_correct_store_is_acquitted(seed: int, lost: float, keys: int) -> None:
     history = LossyStore(seed, lost=lost, keys=keys).run(STEPS)
     Random(seed).shuffle(history)  # the order of a file says nothing
-    assert violations(history, sole=True) == []
+    assert violations(Facts.of(history), sole=True) == []
 
 
 def tampered(answer: StoreAnswer, random: Random) -> StoreAnswer:
@@ -57,7 +58,7 @@ def test_any_key_of_any_read_that_is_changed_is_seen(seed: int) -> None:
     assert call.answer is not None
     changed = msgspec.structs.replace(call, answer=tampered(call.answer, random))
     history[index] = msgspec.structs.replace(history[index], store=changed)
-    assert violations(history, sole=True) != []
+    assert violations(Facts.of(history), sole=True) != []
 
 
 def is_read_with_keys(operation: Operation) -> bool:
@@ -70,4 +71,4 @@ def is_read_with_keys(operation: Operation) -> bool:
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 10**9), lost=st.sampled_from([0.0, 0.05, 0.2, 0.5]))
 def test_leases_of_a_correct_store_are_acquitted(seed: int, lost: float) -> None:
-    assert leases.violations(LossyStore(seed, lost=lost).run(STEPS), [], []) == []
+    assert leases.violations(Facts.of(LossyStore(seed, lost=lost).run(STEPS)), [], []) == []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ha.check.leases import PATIENCE_S, concerns, violations
+from ha.check.store_facts import Facts
 from ha.history import Event, MemberSample, Operation
 from ha.history.result import FaultRecord
 from ha.history.store import Delete, LeaseKeepAlive, LeaseRevoke, Put
@@ -19,7 +20,7 @@ OVER_S = 1 + 3 + PATIENCE_S
 
 
 def found(*operations: Operation, events: Sequence[Event] = (), faults: Sequence[FaultRecord] = ()) -> list[str]:
-    return [violation.reason for violation in violations(operations, events, faults)]
+    return [violation.reason for violation in violations(Facts.of(operations), events, faults)]
 
 
 def there(start_s: float, end_s: float, at: int = 9, **request: object) -> Operation:
@@ -108,5 +109,5 @@ def test_a_lease_is_not_granted_for_less() -> None:
 
 
 def test_there_is_nothing_to_judge_where_nobody_had_a_lease() -> None:
-    assert not concerns([put("a", "v", 5, 0, 1)])
-    assert concerns([GRANT])
+    assert not concerns(Facts.of([put("a", "v", 5, 0, 1)]))
+    assert concerns(Facts.of([GRANT]))

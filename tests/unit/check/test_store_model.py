@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ha.check.store_facts import Facts
 from ha.check.store_model import violations
 from ha.history import Operation
 from ha.history.store import Compact, Compare, Delete, Put, Range, StoreAnswer, Txn
@@ -11,12 +12,12 @@ from tests.unit.check.store_ops import asked, compact, delete, get, kv, put
 
 
 def convicted(*operations: Operation, of: str, sole: bool = True) -> None:
-    found = list(map(str, violations(operations, sole=sole)))
+    found = list(map(str, violations(Facts.of(operations), sole=sole)))
     assert any(of in sentence for sentence in found), found
 
 
 def acquitted(*operations: Operation, sole: bool = True) -> None:
-    assert violations(operations, sole=sole) == []
+    assert violations(Facts.of(operations), sole=sole) == []
 
 
 A5 = put("a", "v", 5, 0, 1)
@@ -276,10 +277,10 @@ def test_a_revision_that_existed_is_not_future() -> None:
 
 def test_equal_values_are_refused() -> None:
     with pytest.raises(ValueError, match="written twice"):
-        violations([A5, put("b", "v", 6, 2, 3)], sole=True)
+        Facts.of([A5, put("b", "v", 6, 2, 3)])
 
 
 def test_a_conviction_names_the_operations() -> None:
-    (sentence,) = map(str, violations([A5, get("a", None, 6, 2, 3)], sole=True))
+    (sentence,) = map(str, violations(Facts.of([A5, get("a", None, 6, 2, 3)]), sole=True))
     assert "store client 0 at etcd-1: range a -> revision 6, 0 keys [2.000000 s to 3.000000 s]" in sentence
     assert "put a = 'v' -> revision 5" in sentence
