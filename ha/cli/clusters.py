@@ -20,7 +20,7 @@ from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.kept import Condition, DamagedError, Kept, all_kept, is_name, kept
 from ha.experiment.keep import ClusterState
-from ha.spec import Scenario, Topology
+from ha.spec import Experiment, Scenario, Topology
 from ha.spec.load import SpecError, load, resolve
 from ha.spec.problems import ROOT, Problem
 from ha.world.real import daemon
@@ -133,8 +133,8 @@ def topology_of(file: str) -> Topology:
         return spec.topology
     if isinstance(spec, Topology):
         return spec
-    kind = type(spec).__name__
-    raise SpecError([Problem(file=file, field=ROOT, message=f"is an {kind}", allowed="a Topology or a Scenario")])
+    message = "is an Experiment" if isinstance(spec, Experiment) else "is a Benchmark"
+    raise SpecError([Problem(file=file, field=ROOT, message=message, allowed="a Topology or a Scenario")])
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from ha.cli import exits
 from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cli.places import run_directory
 from ha.cli.simulated import check_determinism, simulated
 from ha.cluster import NotReadyError
 from ha.experiment import worlds
@@ -91,7 +92,7 @@ def _command(arguments: argparse.Namespace) -> int:
     for line in advice(spec):
         print(f"ha: note: {line}", file=sys.stderr)
     seed = spec.seed if spec.seed is not None else randbelow(2**31)
-    directory = _directory(arguments.out, spec, seed)
+    directory = run_directory(arguments.out, f"{spec.name}-{seed}")
     _keep_inputs(directory, inputs(arguments.file, arguments.chaos))
     words = _words(arguments, seed)
     run = (simulated if spec.world == "sim" else _run)(spec, seed, directory, shlex.join(["ha", "run", *words]))
@@ -127,22 +128,6 @@ def _run(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
         raise CommandError(message, exits.INCONCLUSIVE) from error
     except InterruptedByUserError as error:
         raise CommandError(f"{error}; what was recorded: {directory}", exits.INTERRUPTED) from error
-
-
-def _directory(out: Path | None, spec: Scenario, seed: int) -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    directory = out or Path("runs") / f"{stamp}-{spec.name}-{seed}"
-    directory = directory.absolute()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        in_use = any(directory.iterdir())
-    except FileExistsError as error:
-        raise CommandError(f"{directory}: is not a directory", exits.BAD_INPUT) from error
-    except OSError as error:
-        raise CommandError(f"{directory}: cannot be the run directory: {error.strerror}", exits.BAD_INPUT) from error
-    if in_use:
-        raise CommandError(f"{directory}: is not empty; name a new or an empty directory", exits.BAD_INPUT)
-    return directory
 
 
 def _keep_inputs(directory: Path, files: Sequence[Path]) -> None:

@@ -9,7 +9,7 @@ from ha.cli import exits
 from ha.cli.console import show_json
 from ha.experiment import worlds
 from ha.spec import Scenario
-from ha.spec.load import Problem, SpecError, load, resolve
+from ha.spec.load import Problem, SpecError, kind_of, load, resolve
 
 __all__ = ["register"]
 
@@ -19,8 +19,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "validate",
         help="check files without running anything",
-        description="Check Topology, Experiment and Scenario files, and what they refer to. All problems of all files "
-        "are reported. Exit code: 0 all are valid, 2 not.",
+        description="Check Topology, Experiment, Scenario and Benchmark files, and what they refer to. All problems of "
+        "all files are reported. Exit code: 0 all are valid, 2 not.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file, or a name of the catalogue")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
@@ -38,7 +38,7 @@ def _command(arguments: argparse.Namespace) -> int:
         except SpecError as error:
             problems += error.problems
         else:
-            valid.append(f"{file}: {type(spec).__name__} {spec.name}")
+            valid.append(f"{file}: {kind_of(spec)} {spec.name}")
     if arguments.json:
         show_json({"valid": not problems, "problems": problems})
     else:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
+import subprocess  # noqa: TID251  (git is asked about this checkout, outside of every world)
 from importlib.metadata import version
 from pathlib import Path
 
 import ha
 from ha.history.result import Machine
 
-__all__ = ["machine", "versions"]
+__all__ = ["commit", "machine", "versions"]
 
 _RECORDED = ("httptools", "msgspec", "numpy", "orjson", "pysyncobj", "trio")
 
@@ -33,3 +34,17 @@ def machine() -> Machine:
 def versions() -> dict[str, str]:
     """Versions of this project and of the libraries that its behaviour depends on."""
     return {"ha-testbed": ha.__version__, **{name: version(name) for name in _RECORDED}}
+
+
+def commit() -> str | None:
+    """The commit of the checkout that this runs from, with ``-dirty`` when files differ from it; None outside of one,
+    or without git.
+    """
+    root = Path(ha.__file__).parents[1]
+    if not (root / ".git").exists() or not (root / "pyproject.toml").exists():
+        return None  # installed: a repository around the installation is not this project's
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -8,6 +8,7 @@ from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run, Unavai
 from ha.report import words
 from ha.report.charts import Chart, table
 from ha.report.markup import Markup, el, fragment
+from ha.report.tables import SIGN_CLASSES, fact_table, figure_cells, grid, sign_cell
 from ha.spec.faults import INSTANT
 
 __all__ = ["chart_figures", "cluster_facts", "faults", "header", "judgements", "operations", "recovery", "tiles"]
@@ -19,7 +20,6 @@ _IN_VIRTUAL_TIME = (
     "virtual, and the seed decides everything. The same command gives the same digest, of all that was sent, written "
     "and logged, on every machine with these versions. Times are virtual, but for \u201ctook for real\u201d."
 )
-_SIGN_CLASSES = {"✓": "yes", "✗": "no", "?": "unknown"}
 
 
 def header(result: Result) -> Markup:
@@ -87,44 +87,20 @@ def judgements(result: Result) -> Markup:
     rows = [_judgement(expectation, found, words.held(ok)) for expectation, found, ok in words.judgements(result)]
     explanation = el("ul", [el("li", line) for line in result.checks.explanation], class_="explanation")
     return fragment(
-        _table(["", "Expectation", "Measured"], rows, signs=True),
+        grid(["", "Expectation", "Measured"], rows, signs=True),
         explanation if result.checks.explanation else None,
     )
 
 
 def _judgement(expectation: str, measured: str, mark: tuple[str, str]) -> list[Markup]:
-    return [_sign_cell(*mark), el("td", expectation), el("td", measured)]
-
-
-def _sign_cell(sign: str, word: str) -> Markup:
-    return el("td", el("span", sign, title=word, aria_label=word, role="img"), class_=f"sign {_SIGN_CLASSES[sign]}")
-
-
-def _table(headings: list[str], rows: Iterable[list[Markup]], *, signs: bool = False, figures_from: int = 99) -> Markup:
-    cells = [
-        el("th", text, scope="col", class_="num" if i >= figures_from else ("sign" if signs and i == 0 else None))
-        for i, text in enumerate(headings)
-    ]
-    body = el("tbody", [el("tr", *row) for row in rows])
-    return el(
-        "div",
-        el("table", el("thead", el("tr", *cells)), body),
-        class_="scroll",
-        tabindex="0",
-        role="group",
-        aria_label="Table",
-    )
-
-
-def _figures(*values: str) -> list[Markup]:
-    return [el("td", value, class_="num") for value in values]
+    return [sign_cell(*mark), el("td", expectation), el("td", measured)]
 
 
 def operations(result: Result) -> Markup:
     """Outcomes, latency and unavailability by group."""
     rows = []
     for group, counts in sorted(result.operations.items(), reverse=True):
-        figures = _figures(
+        figures = figure_cells(
             words.count(counts.ok),
             words.count(counts.fail),
             words.count(counts.info),
@@ -135,7 +111,7 @@ def operations(result: Result) -> Markup:
         )
         rows.append([el("th", group, scope="row"), *figures])
     headings = ["", "ok", "refused", "unknown", "p50", "p99", "max", "longest outage", "outages in all"]
-    return _table(headings, rows, figures_from=1)
+    return grid(headings, rows, figures_from=1)
 
 
 def chart_figures(run: Run, charts: Mapping[str, Chart]) -> Markup:
@@ -170,9 +146,9 @@ def _figure_table(run: Run) -> Markup:
     for row in table(run):
         rates = [f"{row.per_s[outcome]:.0f}" for outcome in ("ok", "fail", "info")]
         latencies = [words.milliseconds(value) for group in ("write", "read") for value in row.latency_ms[group]]
-        rows.append([el("th", f"{row.start_s:g} s", scope="row", class_="mono"), *_figures(*rates, *latencies)])
+        rows.append([el("th", f"{row.start_s:g} s", scope="row", class_="mono"), *figure_cells(*rates, *latencies)])
     headings = ["from", "ok/s", "refused/s", "unknown/s", "write p50", "write p99", "read p50", "read p99"]
-    return _table(headings, rows, figures_from=1)
+    return grid(headings, rows, figures_from=1)
 
 
 def recovery(result: Result) -> Markup:
@@ -240,7 +216,7 @@ def _fault(fault: FaultRecord, *, fold: bool) -> Markup:
     facts += [(f"undone, {victim}", words.phrase(shown)) for victim, shown in fault.undo_evidence.items()]
     if fault.error:
         facts.append(("error", fault.error))
-    heading = [words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=_SIGN_CLASSES[sign])]
+    heading = [words.fault_title(fault), "  ", el("span", f"{sign} {word}", class_=SIGN_CLASSES[sign])]
     listed = el("dl", [fragment(el("dt", k), el("dd", v)) for k, v in facts])
     if fold:
         return el("details", el("summary", *heading), listed, class_="fault")
@@ -274,9 +250,9 @@ def cluster_facts(result: Result) -> Markup:
         el("p", "Its files are in ", el("code", result.run_dir), "."),
         el(
             "div",
-            el("div", el("h3", "Run"), _facts(how)),
-            el("div", el("h3", "Machine and versions"), _facts(place)),
-            el("div", el("h3", f"Timings: {result.timings}"), _facts(_timings(result))),
+            el("div", el("h3", "Run"), fact_table(how)),
+            el("div", el("h3", "Machine and versions"), fact_table(place)),
+            el("div", el("h3", f"Timings: {result.timings}"), fact_table(_timings(result))),
             class_="columns",
         ),
         _memory(result) if result.memory_bytes else None,
@@ -289,13 +265,9 @@ def _memory(result: Result) -> Markup:
     return el(
         "details",
         el("summary", f"Memory when ready: {total} in {len(memory)} processes (PSS)"),
-        el("div", *(_facts([(k, words.bytes_text(v))]) for k, v in memory), class_="columns"),
+        el("div", *(fact_table([(k, words.bytes_text(v))]) for k, v in memory), class_="columns"),
     )
 
 
 def _timings(result: Result) -> Iterable[tuple[str, str]]:
     return ((name.replace("_", " "), words.seconds(value)) for name, value in result.timings_s.items())
-
-
-def _facts(pairs: Iterable[tuple[str, str]]) -> Markup:
-    return el("table", el("tbody", [el("tr", el("td", k), el("td", v, class_="num wrap")) for k, v in pairs]))

@@ -18,7 +18,7 @@ from rich.text import Text
 from ha.history.result import PHASES, Recovery, Result
 from ha.report import words
 
-__all__ = ["closing", "render"]
+__all__ = ["closing", "mark", "plain_table", "render"]
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 _COLUMNS = 3
@@ -57,7 +57,7 @@ def _verdict(result: Result) -> Text:
     return text
 
 
-def _table(*columns: str, right: int = 0) -> Table:
+def plain_table(*columns: str, right: int = 0) -> Table:
     """A plain table; the last `right` columns are figures."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim", show_edge=False)
     for i, column in enumerate(columns):
@@ -66,14 +66,15 @@ def _table(*columns: str, right: int = 0) -> Table:
     return table
 
 
-def _mark(sign: str) -> Text:
+def mark(sign: str) -> Text:
+    """✓, ✗ or ? in its colour."""
     return Text(sign, style=_MARKS[sign])
 
 
 def _judgements(result: Result) -> Table:
-    table = _table("", "expectation", "measured")
+    table = plain_table("", "expectation", "measured")
     for expectation, found, held in words.judgements(result):
-        table.add_row(_mark(words.held(held)[0]), Text(expectation), Text(found))
+        table.add_row(mark(words.held(held)[0]), Text(expectation), Text(found))
     for line in result.checks.explanation:
         table.add_row("", Text(line, style="red"), "")
     return table
@@ -81,7 +82,7 @@ def _judgements(result: Result) -> Table:
 
 def _operations(result: Result) -> Table:
     columns = ("ok", "refused", "unknown", "p50", "p99", "longest out", "total")
-    table = _table("", *columns, right=len(columns))
+    table = plain_table("", *columns, right=len(columns))
     for group, counts in result.operations.items():
         table.add_row(
             Text(group),
@@ -102,7 +103,7 @@ def _recovery(result: Result) -> Table | None:
         return None
     alone = len(shown) > _COLUMNS
     names = ["worst of all"] if alone else [f"#{one.fault} {one.target}" for one in shown]
-    table = _table("recovery after the fault", *names, right=len(names))
+    table = plain_table("recovery after the fault", *names, right=len(names))
     for phase in PHASES:
         values = [_phase(phase, result.recovery, shown)] if alone else [_phase(phase, r.phases_s, [r]) for r in shown]
         if any(value != _NOTHING for value in values):
@@ -119,10 +120,10 @@ def _phase(phase: str, taken_s: Mapping[str, float | None], of: Sequence[Recover
 def _faults(result: Result) -> Table | None:
     if not result.faults:
         return None
-    table = _table("", "fault", "from", "to", "evidence")
+    table = plain_table("", "fault", "from", "to", "evidence")
     for fault in result.faults:
         table.add_row(
-            _mark("✓" if fault.attested else "?"),
+            mark("✓" if fault.attested else "?"),
             Text(words.fault_title(fault)),
             words.seconds(fault.injected_s),
             words.seconds(fault.undone_s),

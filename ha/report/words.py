@@ -18,6 +18,7 @@ __all__ = [
     "evidence_summary",
     "evidence_text",
     "fault_title",
+    "figure",
     "held",
     "in_force_until_s",
     "judgements",
@@ -113,6 +114,17 @@ def bytes_text(value: int) -> str:
 def count(value: int) -> str:
     """With separators for thousands."""
     return f"{value:,}"
+
+
+def figure(value: str | float | None) -> str:
+    """Three significant figures or so; words as they are."""
+    if value is None:
+        return "—"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def plural(n: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ha.spec.benchmark import Benchmark, Mutants, SimulationCase, SimulationSpeed
 from ha.spec.model import (
     Bound,
     Component,
@@ -20,7 +21,6 @@ from ha.spec.model import (
     Role,
     Scenario,
     Seed,
-    Spec,
     Target,
     Timings,
     TimingsName,
@@ -31,6 +31,7 @@ from ha.spec.model import (
 )
 
 __all__ = [
+    "Benchmark",
     "Bound",
     "Component",
     "Engine",
@@ -41,6 +42,7 @@ __all__ = [
     "Fault",
     "FaultName",
     "Liveness",
+    "Mutants",
     "NodeGroup",
     "OperationBounds",
     "OperationGroup",
@@ -48,7 +50,8 @@ __all__ = [
     "Role",
     "Scenario",
     "Seed",
-    "Spec",
+    "SimulationCase",
+    "SimulationSpeed",
     "Target",
     "Timings",
     "TimingsName",

@@ -9,7 +9,7 @@ from ha.spec.problems import ROOT, Problem, SpecError, nearest
 
 __all__ = ["catalogue", "resolve"]
 
-_FOLDERS = ("topologies", "chaos")
+_FOLDERS = ("topologies", "chaos", "benchmarks")
 
 
 def catalogue() -> dict[str, Path]:

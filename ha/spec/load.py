@@ -16,9 +16,10 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from ha.spec import rules
+from ha.spec.benchmark import MEASURES, Benchmark
 from ha.spec.catalogue import catalogue, resolve
 from ha.spec.convert import Converter
-from ha.spec.model import Engine, Experiment, Scenario, ScenarioFile, Spec, TimingsName, Topology, WorldName
+from ha.spec.model import Engine, Experiment, Scenario, ScenarioFile, TimingsName, Topology, WorldName
 from ha.spec.problems import ROOT, Problem, SpecError, nearest
 from ha.spec.rules import Report, advice
 from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, join, read
@@ -26,16 +27,21 @@ from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, join, read
 __all__ = [
     "API_VERSION",
     "Problem",
+    "Spec",
     "SpecError",
     "advice",
+    "benchmark",
     "catalogue",
     "check_world",
     "inputs",
+    "kind_of",
     "load",
     "override",
     "resolve",
     "scenario",
 ]
+
+Spec: TypeAlias = Topology | Experiment | Scenario | Benchmark
 
 API_VERSION = "ha/v1"
 _HEADER = ("apiVersion", "kind")
@@ -46,6 +52,19 @@ _ITS_OWN = "(the topology of the scenario)"
 def load(path: Path | str) -> Spec:
     """The checked content of one file, and of what it refers to. Raises SpecError."""
     return _load(Path(path), ())
+
+
+def benchmark(path: Path | str) -> Benchmark:
+    """What to measure. `path` may be one, or a name of the catalogue. Raises SpecError."""
+    spec = load(resolve(path))
+    if not isinstance(spec, Benchmark):
+        raise SpecError([_problem(str(path), f"is {_kind(spec)}", "a Benchmark")])
+    return spec
+
+
+def kind_of(spec: Spec) -> str:
+    """The kind that a file of this content gives."""
+    return next(kind for kind, (cls, _) in _KINDS.items() if isinstance(spec, cls))
 
 
 def scenario(path: Path | str, chaos: Path | str | None = None) -> Scenario:
@@ -149,7 +168,7 @@ def _choose(path: Path | str, chaos: Path | str | None) -> _Choice:
     return choice
 
 
-def _both(path: Path | str, chaos: Path | str | None) -> tuple[Spec, Experiment | None]:
+def _both(path: Path | str, chaos: Path | str | None) -> tuple[Topology | Experiment | Scenario, Experiment | None]:
     """The two files that were named, with the problems of both."""
     problems: list[Problem] = []
     what = _attempt(path, problems)
@@ -157,9 +176,11 @@ def _both(path: Path | str, chaos: Path | str | None) -> tuple[Spec, Experiment 
     if isinstance(what, Experiment) and chaos is not None:
         allowed = f"a Topology ({', '.join(what.topologies)}) or a Scenario to run {str(chaos)!r} on"
         problems.append(_problem(str(path), "is an Experiment", allowed))
+    if isinstance(what, Benchmark):
+        problems.append(_problem(str(path), "is a Benchmark", "a Topology, an Experiment or a Scenario; or ha bench"))
     if how is not None and not isinstance(how, Experiment):
         problems.append(_problem(str(chaos), f"is {_kind(how)}", "an Experiment"))
-    if problems or what is None:
+    if problems or what is None or isinstance(what, Benchmark):
         raise SpecError(problems)
     return what, how if isinstance(how, Experiment) else None
 
@@ -222,7 +243,8 @@ def _load(path: Path, chain: tuple[Path, ...]) -> Spec:
     kind = _header(root, converter)
     spec: Spec | None = None
     if kind is not None:
-        spec = _KINDS[kind](root, converter, path, (*chain, path.resolve()))
+        _, reader = _KINDS[kind]
+        spec = reader(root, converter, path, (*chain, path.resolve()))
     if spec is None or converter.problems:
         raise SpecError(converter.problems)
     return spec
@@ -341,6 +363,36 @@ def _with_topologies(root: Node) -> Node:
     return Mapping({**root.entries, "experiment": Entry(experiment, line)}, root.line)
 
 
+def _benchmark(root: Node, converter: Converter, path: Path, chain: tuple[Path, ...]) -> Benchmark | None:
+    cls, header = _measure(root)
+    spec = converter.struct(root, cls, header=header)
+    if spec is None:
+        return None
+    topologies = {}
+    for field, name in spec.references().items():
+        shape = _reference(name, Topology, field, converter, path, chain)
+        if isinstance(shape, Topology):
+            topologies[name] = shape
+    if converter.problems:
+        return None
+    spec = msgspec.structs.replace(spec, topologies=topologies)
+    spec.check(converter.lines, converter.problem)
+    return spec
+
+
+def _measure(root: Node) -> tuple[type[Benchmark], Collection[str]]:
+    """What the fields of a Benchmark are, by its measure, or the one that was probably meant. When it cannot be told,
+    the fields of all, none of which is unknown then.
+    """
+    assert isinstance(root, Mapping)
+    entry = root.entries.get("measure")
+    value = entry.value.value if entry is not None and isinstance(entry.value, Scalar) else None
+    for name, cls in MEASURES.items():
+        if isinstance(value, str) and name in (value, nearest(value, MEASURES)):
+            return cls, _HEADER
+    return Benchmark, [*_HEADER, *root.entries]
+
+
 def _reference(
     name: str, kind: type[Spec], field: str, converter: Converter, path: Path, chain: tuple[Path, ...]
 ) -> Spec | None:
@@ -367,8 +419,8 @@ def _reference(
     return spec
 
 
-def _kind(spec: Spec | None) -> str:
-    name = type(spec).__name__
+def _kind(spec: Spec) -> str:
+    name = kind_of(spec)
     return f"an {name}" if name == "Experiment" else f"a {name}"
 
 
@@ -377,4 +429,9 @@ def _problem(file: str, message: str, allowed: str) -> Problem:
 
 
 _Reader: TypeAlias = Callable[[Node, Converter, Path, tuple[Path, ...]], Spec | None]
-_KINDS: dict[str, _Reader] = {"Topology": _topology, "Experiment": _experiment, "Scenario": _scenario}
+_KINDS: dict[str, tuple[type[Spec], _Reader]] = {
+    "Topology": (Topology, _topology),
+    "Experiment": (Experiment, _experiment),
+    "Scenario": (Scenario, _scenario),
+    "Benchmark": (Benchmark, _benchmark),
+}

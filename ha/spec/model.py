@@ -34,7 +34,6 @@ __all__ = [
     "Scenario",
     "ScenarioFile",
     "Seed",
-    "Spec",
     "Target",
     "Timings",
     "TimingsName",
@@ -409,6 +408,3 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     world: WorldName = "real"
     seed: int | None = None
     mutant: str | None = None
-
-
-Spec: TypeAlias = Topology | Experiment | Scenario

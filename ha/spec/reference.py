@@ -12,6 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from ha.spec import durations
+from ha.spec.benchmark import MEASURES, Benchmark
 from ha.spec.load import API_VERSION
 from ha.spec.model import Experiment, ScenarioFile, Timings, Topology
 from ha.spec.rules import LEADERS, ROLES
@@ -52,10 +53,19 @@ experiment:
 world: sim
 seed: 7"""
 
+_BENCHMARK = """\
+name: mine
+question: How much faster than life is a simulated cluster?
+measure: simulation-speed
+rounds: 3
+cases:
+  - {name: a store that idles, topology: etcd-3, timings: upstream, duration: 60s, at_least: 100}"""
+
 _DOCUMENTS: dict[str, tuple[type[msgspec.Struct], str]] = {
     "Topology": (Topology, _TOPOLOGY),
     "Experiment": (Experiment, _EXPERIMENT),
     "Scenario": (ScenarioFile, _SCENARIO),
+    "Benchmark": (Benchmark, _BENCHMARK),
 }
 
 
@@ -71,18 +81,31 @@ def _page() -> Iterator[str]:
     yield ""
     yield f"Each file is one YAML document with `apiVersion: {API_VERSION}` and a `kind`. `ha validate FILE` checks it."
     yield f"Durations are written with their unit: {durations.EXAMPLES}. Anchors, aliases and tags are not allowed."
+    described: set[type[msgspec.Struct]] = set()
     for kind, (cls, example) in _DOCUMENTS.items():
         yield from ["", f"## kind: {kind}", ""]
         yield from _struct(cls)
         yield from ["", "```yaml", f"apiVersion: {API_VERSION}", f"kind: {kind}", example, "```"]
-        for part in _parts(cls):
-            yield from ["", f"### {part.__name__}", ""]
-            yield from _struct(part)
+        yield from _described(cls, described)
+    for name, measure in MEASURES.items():
+        yield from ["", f"### measure: {name}", ""]
+        yield from _struct(measure, beside=Benchmark)
+        yield from _described(measure, described)
     yield from _targets()
     yield from _presets()
 
 
-def _struct(cls: type[msgspec.Struct]) -> Iterator[str]:
+def _described(cls: type[msgspec.Struct], described: set[type[msgspec.Struct]]) -> Iterator[str]:
+    """The parts of a document that were not described before."""
+    for part in _parts(cls):
+        if part not in described:
+            described.add(part)
+            yield from ["", f"### {part.__name__}", ""]
+            yield from _struct(part)
+
+
+def _struct(cls: type[msgspec.Struct], *, beside: type[msgspec.Struct] | None = None) -> Iterator[str]:
+    """What it is and its fields, without those that it has from `beside`."""
     yield " ".join((cls.__doc__ or "").split("\n\n")[0].replace("``", "`").split())
     if cls is Timings:
         yield "The fields stand under [presets of timings](#presets-of-timings)."
@@ -90,7 +113,8 @@ def _struct(cls: type[msgspec.Struct]) -> Iterator[str]:
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
     yield from ["", "| field | value | default | meaning |", "|---|---|---|---|"]
-    for field in fields_of(info):
+    inherited = beside.__struct_fields__ if beside is not None else ()
+    for field in (field for field in fields_of(info) if field.name not in inherited):
         cells = (f"`{field.encode_name}`", _value(field), _default(field), _description(field))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

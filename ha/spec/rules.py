@@ -13,10 +13,20 @@ from typing import Protocol
 
 from ha.spec import faults
 from ha.spec.durations import format_duration
-from ha.spec.model import Bound, Experiment, Fault, Role, Scenario, Target, Timings, Topology
+from ha.spec.model import Bound, Experiment, Fault, Role, Scenario, Target, Timings, Topology, Workload
 from ha.spec.problems import nearest
 
-__all__ = ["Report", "advice", "combination", "components", "experiment", "node_roles", "scenario", "topology"]
+__all__ = [
+    "Report",
+    "advice",
+    "combination",
+    "components",
+    "experiment",
+    "node_roles",
+    "scenario",
+    "topology",
+    "workload_fields",
+]
 
 ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
 LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
@@ -119,14 +129,21 @@ def _workloads(spec: Experiment, present: Collection[str], report: Report) -> No
     if not _WRITES & set(types):
         message = "no workload writes, so nothing would show whether a write is lost"
         report("workloads", message, allowed="with a workload of type register, create or store")
+    workload_fields(spec.workloads, "", present, report)
+
+
+def workload_fields(workloads: Sequence[Workload], path: str, present: Collection[str], report: Report) -> None:
+    """Workloads whose type stands twice or has no such field. `path`: of what they are the field ``workloads`` of."""
+    at = f"{path}.workloads" if path else "workloads"
+    types = [workload.type for workload in workloads]
     for i, type_ in enumerate(types):
         if type_ in types[:i]:
-            report(f"workloads[{i}].type", f"the workload {type_!r} stands twice", allowed="each type once")
+            report(f"{at}[{i}].type", f"the workload {type_!r} stands twice", allowed="each type once")
         own = _FIELDS_OF_WORKLOAD[type_]
         for name in sorted({"clients", "rate", "keys", "replicas"} - own):
-            if f"workloads[{i}].{name}" in present:
+            if f"{at}[{i}].{name}" in present:
                 message = f"a {type_} workload has no {name}"
-                report(f"workloads[{i}].{name}", message, allowed=", ".join(["type", *sorted(own)]))
+                report(f"{at}[{i}].{name}", message, allowed=", ".join(["type", *sorted(own)]))
 
 
 def _schedule(spec: Experiment, i: int, fault: Fault, report: Report) -> None:

@@ -20,6 +20,27 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     ],
     "api-version-missing": [("apiVersion", "is missing; allowed: ha/v1")],
     "api-version-unsupported": [("apiVersion", "found 'ha/v2'; allowed: ha/v1")],
+    "benchmark-cases": [
+        ("cases[0].workloads[0].replicas", "a register workload has no replicas"),
+        ("cases[0].workloads[0].type", "topology 'etcd-3' has no control plane, so nobody serves a register workload"),
+        ("cases[0].workloads[1].type", "the workload 'register' stands twice"),
+        ("cases[0].workloads[1].type", "topology 'etcd-3' has no control plane"),
+        ("cases[1].name", "'a' stands twice; allowed: a name of its own for each case"),
+    ],
+    "benchmark-measure-unknown": [
+        ("measure", "did you mean 'simulation-speed'?"),
+        ("round", "unknown field; allowed: name, question, measure, rounds, cases, seed; did you mean 'rounds'?"),
+        ("cases[0].timings", "did you mean 'upstream'?"),
+        ("cases[0].duration", "found 300; allowed: a duration"),
+    ],
+    "benchmark-of-an-experiment": [
+        ("cases[0].topology", "'kill-worker' is an Experiment; allowed: a file of kind Topology"),
+        ("cases[1].topology", "did you mean 'etcd-3'?"),
+    ],
+    "benchmark-without-measure": [
+        ("measure", "is missing; allowed: one of mutants, simulation-speed"),
+        ("rounds", "found 0; allowed: an integer, at least 1 and at most 100"),
+    ],
     "binary": [(ROOT, "is not UTF-8 text")],
     "bound-upside-down": [("expect.unavailability.write.longest", "at_least 5s is more than at_most 2s")],
     "claim-empty": [("claim", "found ''")],
@@ -69,7 +90,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "field-unknown": [
         ("etcd.topologie", "unknown field; allowed: topology, engine, reads, snapshot_count; did you mean 'topology'?")
     ],
-    "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario")],
+    "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario or Benchmark")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
     "links-to-nobody": [
         ("faults[0].target", "the target is every node: nobody is left for the other end; allowed: nodes on either"),

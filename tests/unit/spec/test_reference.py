@@ -14,7 +14,7 @@ def test_committed_manual_is_what_the_types_say() -> None:
 
 def test_examples_of_the_manual_are_valid(tmp_path: Path) -> None:
     blocks = markdown().split("```yaml\n")[1:]
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     (tmp_path / "topologies").mkdir()
     for block in blocks:
         text = block.split("```")[0]

@@ -1,0 +1,131 @@
+"""``kind: Benchmark``: one question that figures answer.
+
+`measure` says how it is measured, and brings fields of its own: a struct here for each, `MEASURES` is their table.
+What measures is found by the same name in `ha.experiment.benchmarks`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, field
+
+from ha.spec import rules
+from ha.spec.model import Experiment, Name, Period, Topology, Workload
+from ha.spec.timings import PRESETS
+
+__all__ = ["MEASURES", "Benchmark", "MeasureName", "Mutants", "SimulationCase", "SimulationSpeed"]
+
+MeasureName: TypeAlias = Literal["mutants", "simulation-speed"]
+Preset: TypeAlias = Literal["fast", "upstream"]
+
+
+class Benchmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A question, how it is measured, and how often. Each measure has fields of its own beside these."""
+
+    name: Annotated[Name, Meta(description="Name of the benchmark.")]
+    question: Annotated[str, Meta(min_length=1, description="What is asked, in plain words.")]
+    measure: Annotated[MeasureName, Meta(description="How it is answered.")]
+    rounds: Annotated[
+        int, Meta(ge=1, le=100, description="How often everything is measured, in turns; medians are told.")
+    ] = 5
+    topologies: Annotated[dict[str, Topology], Meta(extra={"derived": True})] = {}
+    """What the file refers to, by the names that it gives."""
+
+    def references(self) -> Mapping[str, str]:
+        """The topologies that the file names, each by the path of its field."""
+        return {}
+
+    def check(self, present: Mapping[str, int], report: rules.Report) -> None:
+        """Report what types cannot say, once `topologies` is filled. `present`: the paths that the file sets."""
+
+
+class SimulationCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A cluster that nothing disturbs, with some clients or none."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=60, description="What its row is called.")]
+    topology: Annotated[str, Meta(description="A path relative to this file, or a name of the catalogue.")]
+    timings: Annotated[Preset | None, Meta(description="A preset; without it the timings of the topology.")] = None
+    workloads: Annotated[list[Workload], Meta(description="The clients; without it there are none.")] = []
+    duration_s: Annotated[Period, Meta(description="Virtual time that is measured, once the cluster is ready.")] = (
+        field(name="duration")
+    )
+    at_least: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="The target: virtual seconds for each second of a core.")
+    ] = None
+
+    def shape(self, topologies: Mapping[str, Topology]) -> Topology:
+        """The topology with the timings asked for."""
+        shape = topologies[self.topology]
+        if self.timings is None:
+            return shape
+        return msgspec.structs.replace(shape, timings=PRESETS[self.timings], timings_name=self.timings)
+
+    def experiment(self) -> Experiment:
+        """The load alone."""
+        return Experiment(
+            name="undisturbed",
+            claim="Nothing happens.",
+            topologies=[self.topology],
+            duration_s=self.duration_s,
+            workloads=self.workloads,
+            faults=[],
+        )
+
+
+class SimulationSpeed(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many virtual seconds are simulated in each second that one core is busy with it. Beside it stands trio's
+    event loop alone, with as many steps of tasks that do nothing.
+    """
+
+    cases: Annotated[list[SimulationCase], Meta(min_length=1, description="What is simulated.")]
+    seed: Annotated[int, Meta(ge=0, description="Of every simulation, so that each round does the same.")] = 1
+
+    def references(self) -> Mapping[str, str]:
+        """See `Benchmark`."""
+        return {f"cases[{i}].topology": case.topology for i, case in enumerate(self.cases)}
+
+    def check(self, present: Mapping[str, int], report: rules.Report) -> None:
+        """See `Benchmark`."""
+        names = [case.name for case in self.cases]
+        for i, case in enumerate(self.cases):
+            path = f"cases[{i}]"
+            if case.name in names[:i]:
+                report(f"{path}.name", f"{case.name!r} stands twice", allowed="a name of its own for each case")
+            rules.workload_fields(case.workloads, path, present, report)
+            rules.combination(case.shape(self.topologies), case.experiment(), _below(path, report))
+
+
+class Mutants(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whether fuzzing finds each planted bug, how soon, by which checker, and how small the schedule gets. Each round
+    begins at another seed; the first one's finding is shrunk.
+    """
+
+    topology: Annotated[str, Meta(description="What is searched: a path relative to this file, or a name.")]
+    mutants: Annotated[list[Name], Meta(description="Which bugs; without it all of the corpus.")] = []
+    within_s: Annotated[Period, Meta(description="How long one core may search in each round: the target.")] = field(
+        name="within", default=60.0
+    )
+    shrink_s: Annotated[Period, Meta(description="How long one core may shrink what it found.")] = field(
+        name="shrink", default=60.0
+    )
+    faults_at_most: Annotated[int, Meta(ge=0, description="The target for the median size of a shrunk schedule.")] = 4
+
+    def references(self) -> Mapping[str, str]:
+        """See `Benchmark`."""
+        return {"topology": self.topology}
+
+
+def _below(path: str, report: rules.Report) -> rules.Report:
+    """Reports problems of what stands at a path."""
+
+    def prefixed(field: str, message: str, *, allowed: str = "", near: str = "") -> None:
+        report(f"{path}.{field}", message, allowed=allowed, near=near)
+
+    return prefixed
+
+
+MEASURES: dict[MeasureName, type[Benchmark]] = {"mutants": Mutants, "simulation-speed": SimulationSpeed}
+"""What a Benchmark file with this measure is."""

@@ -1,0 +1,122 @@
+"""Rows, the catalogue of measures, and the speed of a simulation, measured."""
+
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from ha.experiment.bench import bench
+from ha.experiment.benchmarks import CannotMeasureError, registry, row
+from ha.history.benchmark import BenchmarkResult
+from ha.spec import Benchmark, SimulationSpeed
+from ha.spec.benchmark import MEASURES, MeasureName
+from ha.spec.load import load
+
+SMALL = """\
+apiVersion: ha/v1
+kind: Benchmark
+name: small
+question: How fast is little?
+measure: simulation-speed
+rounds: 2
+cases:
+  - {name: a store, topology: etcd-3, timings: upstream, duration: 2s, at_least: 0.001}
+  - {name: clients, topology: etcd-3, workloads: [{type: store, clients: 1, rate: 20}], duration: 1s, at_least: 1e9}
+"""
+
+
+class Told:
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int, str]] = []
+        self.notes: list[str] = []
+
+    def step(self, done: int, total: int, what: str) -> None:
+        self.steps.append((done, total, what))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def benchmark(tmp_path: Path, text: str = SMALL) -> Benchmark:
+    path = tmp_path / "small.yaml"
+    path.write_text(text)
+    spec = load(path)
+    assert isinstance(spec, Benchmark)
+    return spec
+
+
+def test_catalogue_has_what_files_may_name() -> None:
+    assert set(registry()) == set(get_args(MeasureName)) == set(MEASURES)
+
+
+def test_row_holds_medians_and_the_median_of_the_ratios_of_each_round() -> None:
+    """A machine that slows down in one round slows both: the ratio of that round is still right."""
+    found = row("x", "1/s", [10.0, 40.0, 30.0], [100.0, 200.0, 300.0], at_least=30)
+    assert (found.ours, found.reference, found.ratio, found.met) == (30.0, 200.0, 0.1, True)
+    assert found.ours_rounds == [10.0, 40.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("at_least", "at_most", "met"), [(None, None, None), (2.0, None, True), (2.1, None, False), (None, 1.9, False)]
+)
+def test_row_meets_its_target_by_its_median(at_least: float | None, at_most: float | None, met: object) -> None:
+    found = row("x", "s", [1.0, 2.0, 30.0], at_least=at_least, at_most=at_most)
+    assert found.met is met
+    assert found.ratio is None
+
+
+def test_speed_of_a_simulation_is_measured_beside_the_bare_loop_and_profiled(tmp_path: Path) -> None:
+    told = Told()
+    result = bench(benchmark(tmp_path), jobs=1, listener=told, directory=tmp_path, repeat="ha bench small.yaml")
+    assert [r.name for r in result.rows] == ["a store", "clients"]
+    assert [r.met for r in result.rows] == [True, False]
+    assert result.targets_met is False
+    for found in result.rows:
+        assert len(found.ours_rounds) == len(found.reference_rounds) == 2
+        assert found.reference is not None
+        assert 0 < found.ours < found.reference, "tasks that do nothing are faster"
+    made_of, *profiles = result.tables
+    assert made_of.rows[0][0] == "a store"
+    steps_per_s = made_of.rows[0][1]
+    assert isinstance(steps_per_s, int)
+    assert steps_per_s > 40, "heartbeats alone are more"
+    assert [profile.title for profile in profiles] == ["What costs most: a store", "What costs most: clients"]
+    assert any("trio/_core" in str(line[0]) for line in profiles[0].rows)
+    assert [step[:2] for step in told.steps] == [(i, 6) for i in range(6)]
+    assert result.parameters["cases"][0]["at_least"] == 0.001  # type: ignore[index]
+    assert msgspec.json.decode(msgspec.json.encode(result), type=BenchmarkResult) == result
+
+
+def test_cluster_that_does_not_come_up_cannot_be_measured(tmp_path: Path) -> None:
+    spec = benchmark(tmp_path)
+    assert isinstance(spec, SimulationSpeed)
+    (shape,) = spec.topologies.values()
+    hopeless = msgspec.structs.replace(shape.timings, etcd_heartbeat=100.0, etcd_election=500.0)
+    case = msgspec.structs.replace(spec.cases[0], timings=None)
+    topologies = {"etcd-3": msgspec.structs.replace(shape, timings=hopeless)}
+    spec = msgspec.structs.replace(spec, cases=[case], topologies=topologies)
+    with pytest.raises(CannotMeasureError, match="etcd-3 did not come up"):
+        bench(spec, jobs=1, listener=Told(), directory=tmp_path, repeat="")
+
+
+def test_planted_bugs_are_searched_and_scored(tmp_path: Path) -> None:
+    text = """\
+apiVersion: ha/v1
+kind: Benchmark
+name: scores
+question: Is it found?
+measure: mutants
+topology: etcd-3
+mutants: [lost-compare, stale-read]
+rounds: 1
+within: 60s
+shrink: 5s
+"""
+    told = Told()
+    result = bench(benchmark(tmp_path, text), jobs=1, listener=told, directory=tmp_path, repeat="ha bench small.yaml")
+    assert [r.name for r in result.rows[:2]] == ["lost-compare", "stale-read"]
+    (scores,) = result.tables
+    assert [line[0] for line in scores.rows] == ["lost-compare", "stale-read"]
+    assert scores.rows[0][1:3] == ["store-model", "1 of 1"]
+    assert len(told.steps) == 2
