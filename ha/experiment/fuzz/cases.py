@@ -56,7 +56,7 @@ def cases(draw: st.DrawFn, space: Space, seed: int) -> Scenario:
     return Scenario(
         name=f"fuzz-{seed}",
         topology=shape,
-        experiment=draw(draw_faults(undisturbed, shape)),
+        experiment=draw(draw_faults(undisturbed, shape, seed)),
         world="sim",
         seed=seed,
         mutant=space.mutant,

@@ -8,13 +8,15 @@ so that faults tend to meet: what a lone power cut cannot do, two of them within
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from math import ceil
+from typing import Any, TypeAlias
 
 import msgspec
 from hypothesis import strategies as st
 
 from ha.experiment.fuzz.shapes import pick, unit_s
 from ha.spec import Component, Experiment, Fault, FaultName, Target, Topology, faults, rules
+from ha.world import Random
 
 __all__ = ["VOCABULARY", "draw_faults"]
 
@@ -40,7 +42,9 @@ VOCABULARY: list[tuple[int, FaultName]] = [
 ]
 """Every kind of fault with its weight, the simplest first."""
 
-_KEPT = [(2, True), (3, False)]
+_KEPT = 0.35
+"""How likely a case has a kind of faults."""
+_SWARM = 100
 _AT_MOST = [(1, 2), (3, 6), (4, 10), (2, 16)]
 """Drawn are half as many, on average."""
 _EPOCH = [(1, epoch) for epoch in range(4)]
@@ -55,23 +59,13 @@ _OF_LINKS = {"partition", "reset", "delay", "refuse", "bandwidth"}
 _AMONG_MANY = {"ring-partition", "bridge-partition"}
 
 
-class _Field(NamedTuple):
-    """What a schedule is drawn over."""
-
-    shape: Topology
-    kinds: list[FaultName]
-    kept: list[bool]
-    """By index of `kinds`: whether this case has such faults."""
-
-
 @st.composite
-def draw_faults(draw: st.DrawFn, experiment: Experiment, shape: Topology) -> Experiment:
+def draw_faults(draw: st.DrawFn, experiment: Experiment, shape: Topology, seed: int) -> Experiment:
     """The experiment with a schedule, and as long as that takes. Faults that contradict the others are left out."""
-    kinds: list[FaultName] = [kind for weight, kind in VOCABULARY for _ in range(weight)]
-    kept = {kind: draw(pick(_KEPT)) for _, kind in VOCABULARY}
-    field = _Field(shape, kinds, [kept[kind] for kind in kinds])
+    kinds = _swarm(Random(f"{seed}/swarm"))
     at_most = draw(pick(_AT_MOST))
-    drawn = draw(st.lists(_fault(field), max_size=at_most))
+    slots = [draw(_slot(shape, kinds)) for _ in range(at_most)]
+    drawn = [fault for fault in slots if fault is not None]
     unit = unit_s(shape)
     tail = draw(st.integers(0, 8))
     end_s = max([unit, *(fault.at_s + (fault.for_s or unit) for fault in drawn)])
@@ -95,12 +89,27 @@ def _accepted(shape: Topology, experiment: Experiment, drawn: Sequence[Fault]) -
     return experiment
 
 
+def _swarm(random: Random) -> list[FaultName]:
+    """A table of kinds of faults. Mostly of the few that this case has, drawn apart from the rest so that shrinking
+    leaves them alone; but before these stand all kinds once, so that it may turn a fault into any simpler one.
+    """
+    kept = [(weight, kind) for weight, kind in VOCABULARY if random.random() < _KEPT] or VOCABULARY[:1]
+    few = [kind for weight, kind in kept for _ in range(weight)]
+    return [*(kind for _, kind in VOCABULARY), *(few * ceil(_SWARM / len(few)))]
+
+
 @st.composite
-def _fault(draw: st.DrawFn, field: _Field) -> Fault:
-    kind = draw(_kind(field))
-    unit = unit_s(field.shape)
+def _slot(draw: st.DrawFn, shape: Topology, kinds: Sequence[FaultName]) -> Fault | None:
+    """A fault, or none: what a shrinker that tries the simplest of everything first takes out at once."""
+    return draw(_fault(shape, kinds)) if draw(st.booleans()) else None
+
+
+@st.composite
+def _fault(draw: st.DrawFn, shape: Topology, kinds: Sequence[FaultName]) -> Fault:
+    kind = draw(st.sampled_from(kinds))
+    unit = unit_s(shape)
     at_s = unit * (1 + 4 * draw(pick(_EPOCH)) + draw(pick(_OFFSET)))
-    target = draw(_target(field.shape, kind))
+    target = draw(_target(shape, kind))
     length = None if kind in faults.INSTANT else draw(pick(_LENGTH))
     repeats = None if length is None else draw(pick(_REPEATS))
     return Fault(
@@ -109,18 +118,8 @@ def _fault(draw: st.DrawFn, field: _Field) -> Fault:
         at_s=round(at_s, 6),
         for_s=None if length is None else round(unit * length, 6),
         every_s=None if repeats is None or length is None else round(unit * length * repeats, 6),
-        **draw(_details(field.shape, kind)),
+        **draw(_details(shape, kind)),
     )
-
-
-@st.composite
-def _kind(draw: st.DrawFn, field: _Field) -> FaultName:
-    """One of those that this case has. Drawn among all, and then the next one that it has: so shrinking may take all
-    kinds in without turning a fault into a stranger one.
-    """
-    first = draw(st.integers(0, len(field.kinds) - 1))
-    order = [*range(first, len(field.kinds)), *range(first)]
-    return next((field.kinds[i] for i in order if field.kept[i]), field.kinds[0])
 
 
 # ---- whom
