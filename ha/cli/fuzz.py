@@ -21,10 +21,12 @@ from ha.experiment.fuzz.cases import Space
 from ha.experiment.fuzz.dask import ClusterError, cluster
 from ha.experiment.fuzz.search import Failure, Limits, Tally, search
 from ha.experiment.fuzz.workers import processes
+from ha.mutants import registry
 from ha.report.searching import SearchProgress, told
 from ha.spec import Engine, Topology
 from ha.spec.durations import EXAMPLES, parse_duration
 from ha.spec.load import load, resolve
+from ha.spec.problems import nearest
 
 __all__ = ["register"]
 
@@ -74,7 +76,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    space = Space(topology=_topology(arguments), mutant=arguments.mutant)
+    space = Space(topology=_topology(arguments), mutant=_mutant(arguments.mutant))
     limits = Limits(
         first_seed=randbelow(2**31) if arguments.seed is None else arguments.seed,
         seeds=arguments.seeds,
@@ -114,6 +116,15 @@ def _topology(arguments: argparse.Namespace) -> Topology:
     if arguments.engine is None:
         return spec
     return msgspec.structs.replace(spec, etcd=msgspec.structs.replace(spec.etcd, engine=arguments.engine))
+
+
+def _mutant(name: str | None) -> str | None:
+    known = registry()
+    if name is None or name in known:
+        return name
+    near = nearest(name, known)
+    meant = f"; did you mean {near!r}?" if near else ""
+    raise CommandError(f"unknown mutant {name!r}; known: {', '.join(known)}{meant}", exits.BAD_INPUT)
 
 
 def _write(out: Path | None, number: int, failure: Failure, text: str) -> Path:

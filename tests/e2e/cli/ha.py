@@ -11,7 +11,9 @@ from pathlib import Path
 COMMAND = [sys.executable, "-m", "ha.cli.main"]
 
 
-def ha(*arguments: str | Path, home: Path | None = None, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+def ha(
+    *arguments: str | Path, home: Path | None = None, cwd: Path | None = None, timeout_s: float = 100
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     environment = os.environ | ({"HOME": str(home)} if home else {})
     return subprocess.run(
@@ -20,6 +22,7 @@ def ha(*arguments: str | Path, home: Path | None = None, timeout_s: float = 100)
         text=True,
         timeout=timeout_s,
         env=environment,
+        cwd=cwd,
         check=False,
     )
 
