@@ -188,6 +188,7 @@ class Injector:
         self._emit(
             FaultEvent(
                 at_s=at_s,
+                took_s=self._now_s() - at_s,
                 index=active.index,
                 action=action,
                 fault=active.fault.fault,

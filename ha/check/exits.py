@@ -9,9 +9,11 @@ how leader election works, and no crash.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from ha.history import ComponentExit, Event
 from ha.history.result import FaultRecord, NodeRecord
+from ha.spec.faults import INSTANT
 
 __all__ = ["GRACE_S", "unexplained"]
 
@@ -37,5 +39,10 @@ def unexplained(
 
 def _explains(fault: FaultRecord, event: ComponentExit) -> bool:
     hit = f"{event.node}/{event.process}" in fault.processes if fault.processes else event.node in fault.nodes
-    over_s = float("inf") if fault.undone_s is None else fault.undone_s + GRACE_S
-    return fault.fault in _ENDING and hit and fault.injected_s <= event.at_s <= over_s
+    return fault.fault in _ENDING and hit and fault.injected_s <= event.at_s <= _over_s(fault) + GRACE_S
+
+
+def _over_s(fault: FaultRecord) -> float:
+    if fault.fault in INSTANT:
+        return fault.injected_s + fault.took_s
+    return inf if fault.undone_s is None else fault.undone_s

@@ -124,6 +124,7 @@ def _fault_record(inject: FaultEvent, undone: Sequence[FaultEvent]) -> FaultReco
         nodes=inject.nodes,
         processes=inject.processes,
         injected_s=inject.at_s,
+        took_s=inject.took_s,
         undone_s=undone[-1].at_s if undone else None,
         attested=inject.attested and all(undo.attested for undo in undone),
         evidence=inject.evidence,

@@ -88,6 +88,8 @@ class FaultEvent(_Event, frozen=True, tag="fault"):
     processes: list[str] = []
     links: list[tuple[str, str]] = []
     """From which node to which nothing passes any more, or passes again."""
+    took_s: float = 0.0
+    """How long it took until its effect was attested."""
     attested: bool = False
     evidence: dict[str, object] = {}
     error: str | None = None

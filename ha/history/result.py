@@ -135,6 +135,8 @@ class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[str]
     processes: list[str] = []
     injected_s: float
+    took_s: float = 0.0
+    """How long the injection took: of a restart, all of it."""
     undone_s: float | None = None
     attested: bool
     evidence: dict[str, object] = {}

@@ -129,6 +129,7 @@ async def test_a_fault_is_dated_from_when_it_began(autojump_clock: trio.abc.Cloc
     bench.world.latency_s = 0.5
     await bench.run(fault("pause", "worker-1", at_s=1), load_s=5)
     assert [event.at_s for event in bench.events] == [pytest.approx(1, abs=0.01), pytest.approx(5, abs=0.01)]
+    assert [event.took_s for event in bench.events] == [pytest.approx(0.5), pytest.approx(0.5)]
 
 
 async def test_a_fault_lasts_from_when_it_struck_not_from_when_it_was_planned(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import msgspec
 import pytest
 
 from ha.check.exits import _ENDING, unexplained
@@ -86,3 +87,9 @@ def test_bad_links_slow_disks_and_wrong_clocks_end_nothing(fault):
         "slow-disk",
     }
     assert unexplained([ended("etcd")], [killed(fault=fault)], NODES) == [ended("etcd")]
+
+
+def test_a_restart_explains_ends_until_it_is_complete():
+    fault = msgspec.structs.replace(killed(fault="restart", undone_s=None), took_s=2.0)
+    assert unexplained([ended("etcd", 6.5)], [fault], NODES) == []
+    assert unexplained([ended("etcd", 7.5)], [fault], NODES) != []
