@@ -22,6 +22,7 @@ from ha.chaos.targets import Victim, resolve
 from ha.cluster import Cluster, NoLeaderSeenError, View
 from ha.history import Event, FaultEvent
 from ha.spec import Fault, Target
+from ha.spec.durations import format_duration
 from ha.world import Evidence, Link, NotAttestedError, Random
 
 __all__ = ["Injector"]
@@ -192,7 +193,7 @@ class Injector:
                 index=active.index,
                 action=action,
                 fault=active.fault.fault,
-                target=describe(active.fault.target),
+                target=describe(active.fault),
                 nodes=sorted({victim.node for victim in active.victims}),
                 processes=[str(victim) for victim in active.victims if victim.process is not None],
                 links=list(links),
@@ -203,7 +204,24 @@ class Injector:
         )
 
 
-def describe(target: Target) -> str:
-    """A target as one would say it: ``one control-plane``, ``kube-apiserver on etcd-leader``."""
+def describe(fault: Fault) -> str:
+    """Whom a fault hits and how, as one would say it: ``etcd on one control-plane``, ``etcd-leader, 30ms``."""
+    details = [] if fault.source is None else [f"from {_who(fault.source)}"]
+    if fault.direction not in (None, "both"):
+        details.append(f"{fault.direction} only")
+    if fault.latency_s is not None:
+        details.append(format_duration(fault.latency_s))
+    if fault.jitter_s is not None:
+        details.append(f"jitter {format_duration(fault.jitter_s)}")
+    if fault.bytes_per_s is not None:
+        details.append(f"{fault.bytes_per_s:g} bytes/s")
+    if fault.offset_s is not None:
+        details.append(format_duration(fault.offset_s))
+    if fault.rate is not None:
+        details.append(f"rate {fault.rate:g}")
+    return ", ".join([_who(fault.target), *details])
+
+
+def _who(target: Target) -> str:
     who = target.select if target.take == "all" else f"{target.take} {target.select}"
     return who if target.component is None else f"{target.component} on {who}"

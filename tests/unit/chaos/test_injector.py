@@ -11,6 +11,7 @@ import trio
 
 from ha.chaos import Injector, Victim, resolve
 from ha.chaos.faults import registry
+from ha.chaos.injector import describe
 from ha.cluster import Cluster, NoLeaderSeenError, node_names, plan
 from ha.experiment.judge import fault_records
 from ha.history import Event, FaultEvent
@@ -309,3 +310,31 @@ def test_the_registry_holds_what_the_file_format_names() -> None:
 def test_a_victim_is_named_by_node_and_process() -> None:
     assert str(Victim("worker-1")) == "worker-1"
     assert str(Victim("worker-1", "kubelet")) == "worker-1/kubelet"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault(fault="kill", target=Target(select="control-plane", take="one"), at_s=1), "one control-plane"),
+        (Fault(fault="bit-flip", target=Target(select="etcd-1", component="etcd"), at_s=1), "etcd on etcd-1"),
+        (
+            Fault(
+                fault="partition",
+                target=Target(select="etcd-1"),
+                source=Target(select="etcd-leader"),
+                direction="inbound",
+                at_s=1,
+            ),
+            "etcd-1, from etcd-leader, inbound only",
+        ),
+        (
+            Fault(fault="delay", target=Target(select="etcd"), latency_s=0.03, jitter_s=1, at_s=1),
+            "etcd, 30ms, jitter 1s",
+        ),
+        (Fault(fault="bandwidth", target=Target(select="etcd"), bytes_per_s=1000, at_s=1), "etcd, 1000 bytes/s"),
+        (Fault(fault="clock-offset", target=Target(select="etcd"), offset_s=-30, at_s=1), "etcd, -30s"),
+        (Fault(fault="clock-rate", target=Target(select="etcd"), rate=0.5, at_s=1), "etcd, rate 0.5"),
+    ],
+)
+def test_a_record_says_whom_a_fault_hit_and_how(fault: Fault, said: str) -> None:
+    assert describe(fault) == said
