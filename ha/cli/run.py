@@ -58,7 +58,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--chaos",
         metavar="FILE",
         help="the Experiment to run (default: the one of the scenario; for a plain topology kill-etcd-leader, or "
-        "cold-restart where etcd has fewer than three members)",
+        "cold-restart where etcd has fewer than three members; for a store alone store-kill-leader or "
+        "store-cold-restart)",
     )
     parser.add_argument(
         "--world",

@@ -72,9 +72,7 @@ def _control_plane(
         yield _judged("watch-cache", what, watch_cache.violations(events), doubt)
     broken = pods.violations(events, faults, observed.plan.records(), _eviction(scenario.topology.timings))
     doubt = "nobody told of the Deployments in the end" if pods.unanswered(events) else ""
-    yield _judged(
-        "pods", "Pods are bound once, replaced when their node is lost, and all there in the end", broken, doubt
-    )
+    yield _judged("pods", "Pods are bound once, replaced when lost, all there in the end", broken, doubt)
 
 
 def _eviction(timings: Timings) -> pods.Eviction:
