@@ -77,6 +77,7 @@ def judge(
         faults=faults,
         nodes=nodes,
         world=world,
+        mutant=scenario.mutant,
         engine=topology.etcd.engine,
         timings=topology.timings_name,
         timings_s=msgspec.structs.asdict(topology.timings),

@@ -212,6 +212,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     memory_total_bytes: int
     versions: dict[str, str]
     machine: Machine
+    mutant: str | None = None
+    """The bug that was planted for the time of a simulation."""
     trace_digest: str | None = None
     """Of everything that happened in a simulation: equal for equal seeds. None in the real world."""
     wall_s: float | None = None

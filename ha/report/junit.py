@@ -57,6 +57,8 @@ def _properties(suite: ET.Element, result: Result) -> None:
         "run_dir": result.run_dir,
         "repeat": result.repeat,
     }
+    if result.mutant is not None:
+        values["mutant"] = result.mutant
     if result.trace_digest is not None:
         values["trace_digest"] = result.trace_digest
     if result.wall_s is not None:

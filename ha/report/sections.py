@@ -32,6 +32,7 @@ def header(result: Result) -> Markup:
         el("p", result.claim.strip(), class_="claim"),
         el("p", result.reason, class_="lead"),
         el("p", "Convicted by ", el("b", ", ".join(result.convicted_by)), ".") if result.convicted_by else None,
+        el("p", "A bug was planted for this run: ", el("b", result.mutant), ".") if result.mutant is not None else None,
         tiles(result),
     )
 

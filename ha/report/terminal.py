@@ -139,6 +139,8 @@ def _facts(result: Result) -> Table:
     if result.arrivals:
         table.add_row(Text("load", style="dim"), Text(words.schedule(result.arrivals), overflow="fold"))
     table.add_row(Text("timings", style="dim"), Text(f"{result.timings} · seed {result.seed} · {words.world(result)}"))
+    if result.mutant is not None:
+        table.add_row(Text("mutant", style="dim"), Text(f"{result.mutant}, a bug that was planted", style="yellow"))
     if result.trace_digest is not None:
         table.add_row(Text("digest", style="dim"), Text(f"{result.trace_digest}, the same for every run of this seed"))
     return table

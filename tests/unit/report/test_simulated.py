@@ -62,6 +62,14 @@ def test_junit_names_digest_and_real_time() -> None:
     assert not {"trace_digest", "wall_s"} & properties(REAL.result).keys()
 
 
+def test_a_planted_bug_is_named_everywhere() -> None:
+    mutant = msgspec.structs.replace(SIMULATED, mutant="vote-twice")
+    assert "vote-twice, a bug that was planted" in printed(mutant)
+    assert "A bug was planted for this run: vote-twice ." in page(mutant).words
+    assert b'name="mutant" value="vote-twice"' in junit.render(Run(result=mutant, operations=[], events=[]))
+    assert "planted" not in printed(SIMULATED) + page(SIMULATED).words
+
+
 CUT = {"kind": "Cut", "links": ["a → b", "b → a"]}
 
 
