@@ -17,8 +17,8 @@ _FEW = 3
 """More faults than this are folded away."""
 _IN_VIRTUAL_TIME = (
     "It was simulated: the components are those of the real world, but time, network, disks and processes are "
-    "virtual, and the seed decides everything. The same command gives the same digest, of all that was sent, written "
-    "and logged, on every machine with these versions. Times are virtual, but for \u201ctook for real\u201d."
+    "virtual, and the seed decides everything. With these versions the same command gives the same digest, of all that "
+    "was sent, written and logged, in every process. Times are virtual, but for \u201ctook for real\u201d."
 )
 
 
