@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ha.cluster import Cluster
@@ -21,12 +21,27 @@ class Disturb:
     def __str__(self) -> str:
         return self.label
 
-    def is_inside(self, core: Collection[str]) -> bool:
-        """A link within the core, or a disk or a clock of it."""
+    def hinders(self, core: Collection[str], members: Collection[str]) -> bool:
+        """A link within the core, or a disk or a clock of it; or links that let a member outside lead a part of the
+        core's members only. Raft has no remedy for that: those that hear the leader do not vote for another one.
+        """
         match self.disturbance:
             case Cut() | Delay() | Bandwidth() | Refuse():
-                return any(source in core and destination in core for source, destination in self.disturbance.links)
+                links = set(self.disturbance.links)
+                return any(source in core and destination in core for source, destination in links) or any(
+                    self._is_uneven(links, outsider, [member for member in members if member in core])
+                    for outsider in members
+                    if outsider not in core
+                )
         return self.disturbance.node in core
+
+    def _is_uneven(self, links: Collection[Link], outsider: str, inside: Sequence[str]) -> bool:
+        """Whether the outsider is neither in touch with all of these members, or none, in each direction."""
+        heard = {(outsider, member) in links for member in inside}
+        told = {(member, outsider) in links for member in inside}
+        if isinstance(self.disturbance, Cut):
+            return len(heard) > 1 or len(told) > 1
+        return True in heard | told  # how much it hinders hangs on what was connected before
 
     async def begin(self, cluster: Cluster) -> Evidence:
         """Impose it."""

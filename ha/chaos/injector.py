@@ -121,11 +121,12 @@ class Injector:
         return [victim.node for victim in found]
 
     async def heal(self, core: Collection[str]) -> None:
-        """Undo what keeps these nodes from working together; the rest stays in force. Call it when no new fault comes:
+        """Undo what keeps these nodes from serving; the rest stays in force. Call it when no new fault comes:
         once the load's time is over, and before `run` ends.
         """
+        members = self._cluster.plan.members
         for active in reversed(self._active.copy()):
-            inside = [action for action in active.actions if action.is_inside(core)]
+            inside = [action for action in active.actions if action.hinders(core, members)]
             if inside:
                 with trio.CancelScope(shield=True):
                     await self._undo(active, inside)

@@ -39,8 +39,8 @@ class Strike:
 class Action(Protocol):
     """One thing that is done and undone at once. Its text names it among the evidence."""
 
-    def is_inside(self, core: Collection[str]) -> bool:
-        """Whether these nodes cannot work together while it is in force."""
+    def hinders(self, core: Collection[str], members: Collection[str]) -> bool:
+        """Whether these nodes cannot work together while it is in force. `members`: all nodes with an etcd member."""
         ...
 
     async def begin(self, cluster: Cluster) -> Evidence:

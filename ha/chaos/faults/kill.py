@@ -26,7 +26,7 @@ class _Killing:
     def __str__(self) -> str:
         return str(self.victim)
 
-    def is_inside(self, core: Collection[str]) -> bool:
+    def hinders(self, core: Collection[str], members: Collection[str]) -> bool:  # noqa: ARG002  (the protocol's)
         return self.victim.node in core
 
     async def begin(self, cluster: Cluster) -> Evidence:

@@ -20,7 +20,7 @@ class _Resetting:
     def __str__(self) -> str:
         return "links"
 
-    def is_inside(self, core: Collection[str]) -> bool:
+    def hinders(self, core: Collection[str], members: Collection[str]) -> bool:  # noqa: ARG002  (the protocol's)
         return any(source in core and destination in core for source, destination in self.links)
 
     async def begin(self, cluster: Cluster) -> Evidence:
