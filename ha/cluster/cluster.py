@@ -24,6 +24,9 @@ from ha.world import Evidence, Host, ProcessInfo, Signal, World
 __all__ = ["Cluster", "NotReadyError"]
 
 _POLL_S = 0.02
+_POLL_SHARE = 0.05
+"""Whoever waits for long looks less often: this much of the time waited may be lost."""
+_POLL_MAX_S = 0.5
 _PROBE = b"ha-ready"
 """The key that is written to see whether a store alone takes a write."""
 
@@ -88,13 +91,14 @@ class Cluster:
 
         Raises NotReadyError, which says what was still missing.
         """
-        missing = ["the cluster did not answer at all"]
+        missing, begun_s = ["the cluster did not answer at all"], trio.current_time()
         with trio.move_on_after(timeout_s):
             while True:
                 missing = await self._missing(host)
                 if not missing:
                     return
-                await trio.sleep(_POLL_S)
+                waited_s = trio.current_time() - begun_s
+                await trio.sleep(min(max(_POLL_S, waited_s * _POLL_SHARE), _POLL_MAX_S))
         raise NotReadyError(f"not ready after {timeout_s:g} s: " + "; ".join(missing))
 
     async def _missing(self, host: Host) -> list[str]:
