@@ -107,3 +107,20 @@ def test_a_damaged_state_is_told_in_a_line_and_can_be_cleared(tmp_path: Path) ->
     assert ha("down", "single-node", home=tmp_path).returncode == 0
     assert wait_gone(tmp_path, within_s=2) == []
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+
+
+def test_a_store_alone_stays_without_a_kubeconfig(tmp_path: Path) -> None:
+    try:
+        up = ha("up", "etcd-3", home=tmp_path)
+        assert up.returncode == 0, up.stderr
+        assert "etcd v3 as JSON: http://127." in up.stdout
+        assert "KUBECONFIG" not in up.stdout
+        done = ha("status", "--json", home=tmp_path)
+        assert done.returncode == 0, done.stdout
+        (cluster,) = json.loads(done.stdout)["clusters"]
+        assert (cluster["healthy"], cluster["endpoint"], cluster["kubeconfig"]) == (True, None, None)
+        assert sorted(node["etcd"] for node in cluster["nodes"]) == ["follower", "follower", "leader"]
+        assert "endpoint" not in ha("status", home=tmp_path).stdout
+    finally:
+        ha("down", "--all", home=tmp_path)
+    assert wait_gone(tmp_path, within_s=2) == []

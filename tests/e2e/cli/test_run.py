@@ -111,3 +111,15 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     run.send_signal(signal.SIGINT)
     assert run.wait(timeout=10) == 130
     assert wait_gone(directory, within_s=2) == []
+
+
+def test_a_store_alone_is_judged_by_its_model(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = ha("run", "etcd-3", "--json", "--seed", "5", "--out", str(out), home=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    held = {claim["checker"] for claim in result["claims"] if claim["held"]}
+    assert {"store-model", "leases", "leaders", "convergence"} <= held
+    assert not {"watch-cache", "pods"} & held
+    assert result["operations"]["write"]["ok"] > 500
+    assert (out / "report.html").stat().st_size > 10_000
