@@ -10,8 +10,7 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
-from ha.controlplane.controller_manager import Config
-from ha.controlplane.controller_manager.manager import Manager
+from ha.controlplane.controller_manager import Config, make_manager
 from ha.controlplane.scheduler.scheduler import Scheduler
 from ha.http import ConnectionLost
 from ha.kube.client import KubeClient, WatchEvent
@@ -72,7 +71,7 @@ class SlowClient(KubeClient):
 async def lead_controllers(cluster: Cluster, nursery: trio.Nursery, make: type[KubeClient] = LaggingClient) -> None:
     host = cluster.world.host("cp")
     client = make(host.net, Address.parse(cluster.server), user_agent="test", timeout_s=2.0)
-    manager = Manager(
+    manager = make_manager(
         client,
         EventRecorder(client, "test", host=host),
         Config(name="cp", api_server=cluster.server),
