@@ -12,6 +12,12 @@ from ha.world import Random
 
 __all__ = ["Victim", "resolve"]
 
+_LEASES = {
+    "scheduler-leader": "kube-scheduler",
+    "controller-manager-leader": "kube-controller-manager",
+    "cloud-controller-manager-leader": "cloud-controller-manager",
+}
+
 
 class Victim(msgspec.Struct, frozen=True, order=True):
     """A node, or (`process` given) one process on it."""
@@ -47,8 +53,8 @@ async def _select(select: str, plan: Plan, view: View) -> list[str]:
         case "etcd-followers":
             leader = await view.etcd_leader()
             return [node for node in plan.members if node != leader]
-        case "scheduler-leader" | "controller-manager-leader":
-            return [await view.lease_leader(f"kube-{select.removesuffix('-leader')}")]
+        case "scheduler-leader" | "controller-manager-leader" | "cloud-controller-manager-leader":
+            return [await view.lease_leader(_LEASES[select])]
     return [name for name, node in plan.nodes.items() if select in (name, node.role)]
 
 

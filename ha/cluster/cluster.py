@@ -19,6 +19,7 @@ from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
 from ha.kube.kinds import CONFIG_MAP, NODE
+from ha.kube.taints import UNINITIALIZED, has_taint
 from ha.world import Evidence, Host, ProcessInfo, Signal, World
 
 __all__ = ["Cluster", "NotReadyError"]
@@ -113,6 +114,8 @@ class Cluster:
             ready = {node["metadata"]["name"] for node in nodes if _is_ready(node)}
             expected = [node for node in self.plan.kubernetes_nodes if node not in self._off]
             waiting = [f"Node {node} is not Ready" for node in expected if node not in ready]
+            uninitialized = {node["metadata"]["name"] for node in nodes if has_taint(node, UNINITIALIZED)}
+            waiting += [f"Node {node} waits for its cloud" for node in expected if node in uninitialized]
             if not waiting:
                 await _write(client)
         except (HttpError, ApiError) as error:

@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import ha
-from ha.cluster.ports import API_SERVER, CONTROLLER_MANAGER, KUBE_PROXY, KUBE_PROXY_METRICS, SCHEDULER
-from ha.controlplane import apiserver, controller_manager, scheduler
+from ha.cluster.ports import (
+    API_SERVER,
+    CLOUD_CONTROLLER_MANAGER,
+    CONTROLLER_MANAGER,
+    ETCD_PEER,
+    KUBE_PROXY,
+    KUBE_PROXY_METRICS,
+    SCHEDULER,
+)
+from ha.controlplane import apiserver, cloud_controller_manager, controller_manager, scheduler
 from ha.etcd import member
 from ha.node import proxy
 from ha.spec import Timings
+from ha.world import Address
 
 if TYPE_CHECKING:
     from ha.cluster.plan import Plan
@@ -25,6 +34,7 @@ __all__ = ["CONFIG_VARIABLE", "IMAGES", "static_pods"]
 
 CONFIG_VARIABLE = "HA_CONFIG"
 _PROGRAMS = {
+    "cloud-controller-manager": "ha.controlplane.cloud_controller_manager:serve",
     "etcd": "ha.etcd.member:serve",
     "kube-apiserver": "ha.controlplane.apiserver:serve",
     "kube-controller-manager": "ha.controlplane.controller_manager:serve",
@@ -35,29 +45,30 @@ _PROGRAMS = {
 IMAGES = {f"ha/{name}:{ha.__version__}": program for name, program in _PROGRAMS.items()}
 
 
-def static_pods(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -> list[dict[str, Any]]:
-    """What the kubelet of a node runs by itself."""
+def static_pods(plan: Plan, node: str, addresses: Mapping[str, str], cluster_token: str) -> list[dict[str, Any]]:
+    """What the kubelet of a node runs by itself. `addresses` are all nodes'."""
     timings = plan.topology.timings
     pods = []
     if node in plan.members:
-        pods.append(_pod("etcd", _etcd(plan, node, peers, cluster_token)))
+        pods.append(_pod("etcd", _etcd(plan, node, addresses, cluster_token)))
     if node in plan.api_servers:
         local = str(plan.api_servers[node])
         pods += [
             _pod("kube-apiserver", _api_server(plan, node)),
             _pod("kube-controller-manager", _controller_manager(node, local, timings)),
             _pod("kube-scheduler", _scheduler(node, local, timings)),
+            _pod("cloud-controller-manager", _cloud_controller_manager(plan, node, addresses)),
         ]
     if node in plan.api_servers or node in plan.topology.names("worker"):
         pods.append(_pod("kube-proxy", _proxy(node, str(plan.endpoint), timings), tier="node"))
     return pods
 
 
-def _etcd(plan: Plan, node: str, peers: Mapping[str, str], cluster_token: str) -> member.Config:
+def _etcd(plan: Plan, node: str, addresses: Mapping[str, str], cluster_token: str) -> member.Config:
     timings = plan.topology.timings
     return member.Config(
         name=node,
-        members=dict(peers),
+        members={name: str(Address(addresses[name], ETCD_PEER)) for name in plan.members},
         client_urls={name: str(address) for name, address in plan.members.items()},
         cluster_token=cluster_token,
         heartbeat_s=timings.etcd_heartbeat,
@@ -109,6 +120,24 @@ def _controller_manager(node: str, api_server: str, timings: Timings) -> control
         node_eviction_rate_per_s=1 / timings.node_eviction_period,
         pod_eviction_toleration_s=timings.pod_eviction_toleration,
         client_timeout_s=timings.client_timeout,
+    )
+
+
+def _cloud_controller_manager(plan: Plan, node: str, addresses: Mapping[str, str]) -> cloud_controller_manager.Config:
+    """All machines are in one zone, for they are one machine: they fail together."""
+    timings = plan.topology.timings
+    machines = {
+        name: cloud_controller_manager.Machine(address=address, zone="local-a") for name, address in addresses.items()
+    }
+    return cloud_controller_manager.Config(
+        name=node,
+        api_server=str(plan.api_servers[node]),
+        port=CLOUD_CONTROLLER_MANAGER,
+        lease_duration_s=timings.lease_duration,
+        lease_renew_deadline_s=timings.lease_renew_deadline,
+        lease_retry_period_s=timings.lease_retry_period,
+        client_timeout_s=timings.client_timeout,
+        cloud=cloud_controller_manager.Cloud(cluster=plan.topology.name, region="local", machines=machines),
     )
 
 

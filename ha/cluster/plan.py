@@ -13,7 +13,7 @@ import msgspec
 
 from ha import balancer
 from ha.cluster import manifests
-from ha.cluster.ports import API_SERVER, ETCD_CLIENT, ETCD_PEER, LOAD_BALANCER_STATS
+from ha.cluster.ports import API_SERVER, ETCD_CLIENT, LOAD_BALANCER_STATS
 from ha.history.result import NodeRecord
 from ha.node import kubelet
 from ha.spec import Role, Topology
@@ -23,7 +23,9 @@ __all__ = ["NodePlan", "Plan", "node_names", "plan"]
 
 KUBELET = "ha.node.kubelet:serve"
 BALANCER = "ha.balancer:serve"
-CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+_NOT_AN_INGRESS = "node.kubernetes.io/exclude-from-external-load-balancers"
+CONTROL_PLANE_TAINT = {"key": _CONTROL_PLANE, "effect": "NoSchedule"}
 _PATIENCE_S = 0.5
 """A loaded machine's ordinary hiccups are shorter: nobody is declared dead sooner."""
 _ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
@@ -92,11 +94,10 @@ def plan(topology: Topology, addresses: Mapping[str, str], *, cluster_token: str
         members={name: Address(addresses[name], ETCD_CLIENT) for name in etcd_hosts},
         balancer_stats=Address(addresses["load-balancer"], LOAD_BALANCER_STATS) if balanced else None,
     )
-    peers = {name: str(Address(addresses[name], ETCD_PEER)) for name in etcd_hosts}
     nodes = {
         name: _balancer_node(draft, name, addresses[name])
         if role == "load-balancer"
-        else _kubelet_node(draft, name, role, addresses[name], peers, cluster_token)
+        else _kubelet_node(draft, name, role, addresses, cluster_token)
         for name, role in roles.items()
     }
     return msgspec.structs.replace(draft, nodes=nodes)
@@ -123,20 +124,22 @@ def _balancer_node(draft: Plan, name: str, address: str) -> NodePlan:
     )
 
 
-def _kubelet_node(
-    draft: Plan, name: str, role: Role, address: str, peers: Mapping[str, str], cluster_token: str
-) -> NodePlan:
+def _kubelet_node(draft: Plan, name: str, role: Role, addresses: Mapping[str, str], cluster_token: str) -> NodePlan:
     timings = draft.topology.timings
-    pods = manifests.static_pods(draft, name, peers, cluster_token)
-    schedulable_control_plane = draft.topology.count("worker") == 0
+    pods = manifests.static_pods(draft, name, addresses, cluster_token)
     is_control_plane = role == "control-plane"
+    leaves_work_to_workers = is_control_plane and draft.topology.count("worker") > 0
+    labels = [_CONTROL_PLANE] if is_control_plane else []
+    if leaves_work_to_workers:
+        labels.append(_NOT_AN_INGRESS)
     config = kubelet.Config(
         node_name=name,
         api_server=None if role == "etcd" else str(draft.endpoint),
         static_pods=pods,
         images=manifests.IMAGES,
-        labels={"node-role.kubernetes.io/control-plane": ""} if is_control_plane else {},
-        taints=[CONTROL_PLANE_TAINT] if is_control_plane and not schedulable_control_plane else [],
+        labels=dict.fromkeys(labels, ""),
+        taints=[CONTROL_PLANE_TAINT] if leaves_work_to_workers else [],
+        cloud_provider="" if role == "etcd" else "external",
         node_lease_duration_s=timings.node_lease_duration,
         node_lease_renew_s=timings.node_lease_renew,
         node_status_update_s=timings.node_status_update,
@@ -147,7 +150,7 @@ def _kubelet_node(
     return NodePlan(
         name=name,
         role=role,
-        address=address,
+        address=addresses[name],
         process="kubelet",
         program=KUBELET,
         config=msgspec.json.encode(config),

@@ -25,7 +25,7 @@ __all__ = [
     "member_status",
 ]
 
-LEADER_ELECTIONS = ("kube-scheduler", "kube-controller-manager")
+LEADER_ELECTIONS = ("kube-scheduler", "kube-controller-manager", "cloud-controller-manager")
 """Components of which one at a time is active, by the name of their Lease in kube-system."""
 
 

@@ -6,11 +6,17 @@ from collections.abc import Iterable
 
 from ha.kube.kinds import Object
 
-__all__ = ["NOT_READY", "UNREACHABLE", "UNSCHEDULABLE", "tolerates", "untolerated"]
+__all__ = ["NOT_READY", "UNINITIALIZED", "UNREACHABLE", "UNSCHEDULABLE", "has_taint", "tolerates", "untolerated"]
 
 NOT_READY = "node.kubernetes.io/not-ready"
+UNINITIALIZED = "node.cloudprovider.kubernetes.io/uninitialized"
 UNREACHABLE = "node.kubernetes.io/unreachable"
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+
+
+def has_taint(node: Object, key: str) -> bool:
+    """Whether a Node has a taint of this key, whatever its effect."""
+    return any(taint.get("key") == key for taint in (node.get("spec") or {}).get("taints") or [])
 
 
 def tolerates(toleration: Object, taint: Object) -> bool:

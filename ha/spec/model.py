@@ -78,6 +78,7 @@ WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
 Component: TypeAlias = Literal[
+    "cloud-controller-manager",
     "etcd",
     "kube-apiserver",
     "kube-scheduler",
@@ -215,7 +216,8 @@ class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Meta(
             description="A node's name (worker-1), or a role (control-plane, worker, load-balancer; etcd: the hosts of "
             "the etcd members, stacked or external), or one of "
-            "etcd-leader, etcd-followers, scheduler-leader, controller-manager-leader, all."
+            "etcd-leader, etcd-followers, scheduler-leader, controller-manager-leader, "
+            "cloud-controller-manager-leader, all."
         ),
     ]
     take: Annotated[

@@ -29,7 +29,13 @@ __all__ = [
 ]
 
 ROLES: tuple[Role, ...] = ("control-plane", "worker", "etcd", "load-balancer")
-LEADERS = ("etcd-leader", "etcd-followers", "scheduler-leader", "controller-manager-leader")
+LEADERS = (
+    "etcd-leader",
+    "etcd-followers",
+    "scheduler-leader",
+    "controller-manager-leader",
+    "cloud-controller-manager-leader",
+)
 """Targets that are found out when the fault strikes."""
 _NODE_NAME = re.compile(r"(control-plane|worker|etcd)-[1-9][0-9]*")
 _FIELDS_OF_WORKLOAD = {
@@ -354,7 +360,13 @@ def components(shape: Topology, role: Role) -> list[str]:
     if role == "load-balancer":
         return ["load-balancer"]
     own = {
-        "control-plane": ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"],
+        "control-plane": [
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "cloud-controller-manager",
+            "kube-proxy",
+        ],
         "worker": ["kube-proxy"],
     }.get(role, [])
     return [*(["etcd"] if role == shape.etcd_role else []), *own, "kubelet"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     `api_server` is ``ip:port``; None: a kubelet that stands alone and runs static pods only. `static_pods` are
     Pod bodies. `images` says which program an image is; any other image is ``ha.node.pause:serve``.
+    `cloud_provider` external: the node waits for a cloud-controller-manager to say what machine it is.
     `cpu` and `memory` are what the node claims to have, as quantities.
     """
 
@@ -24,6 +25,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     labels: dict[str, str] = {}
     taints: list[dict[str, Any]] = []
     unschedulable: bool = False
+    cloud_provider: Literal["", "external"] = ""
     cpu: str = "8"
     memory: str = "16Gi"
     max_pods: int = 110

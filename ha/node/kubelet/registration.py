@@ -16,6 +16,7 @@ from ha.kube.conditions import condition, with_condition
 from ha.kube.errors import ApiError
 from ha.kube.kinds import NODE, Object
 from ha.kube.meta import timestamp
+from ha.kube.taints import UNINITIALIZED
 from ha.node.kubelet.config import Config
 from ha.world import Host
 
@@ -104,8 +105,9 @@ class NodeRegistration:
     def _initial(self) -> Object:
         config = self._config
         spec: Object = {"podCIDR": self._host.subnet, "podCIDRs": [self._host.subnet]}
-        if config.taints:
-            spec["taints"] = config.taints
+        waits = [{"key": UNINITIALIZED, "value": "true", "effect": "NoSchedule"}] if config.cloud_provider else []
+        if taints := [*config.taints, *waits]:
+            spec["taints"] = taints
         if config.unschedulable:
             spec["unschedulable"] = True
         meta = {"name": config.node_name, "labels": self._labels()}
@@ -118,12 +120,15 @@ class NodeRegistration:
         for type_, status, reason, message in _CONDITIONS:
             new = {"type": type_, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now}
             conditions = with_condition(conditions, new, now)
+        addresses = [
+            {"type": "InternalIP", "address": self._host.address},
+            {"type": "Hostname", "address": config.node_name},
+        ]
+        if config.cloud_provider:  # what the cloud has said counts more
+            addresses = (node.get("status") or {}).get("addresses") or addresses
         resources = {"cpu": config.cpu, "memory": config.memory, "pods": str(config.max_pods)}
         return {
-            "addresses": [
-                {"type": "InternalIP", "address": self._host.address},
-                {"type": "Hostname", "address": config.node_name},
-            ],
+            "addresses": addresses,
             "allocatable": resources,
             "capacity": resources,
             "conditions": conditions,

@@ -13,6 +13,7 @@ from ha.kube.client import KubeClient
 from ha.kube.informer import Informer
 from ha.kube.kinds import ENDPOINT_SLICE, NODE, SERVICE, Object
 from ha.kube.meta import deleting
+from ha.kube.taints import has_taint
 from ha.node.proxy.config import Config
 from ha.node.proxy.forwarder import Forwarder
 from ha.node.proxy.table import Table, table_of
@@ -68,8 +69,7 @@ class Proxy:
         node = self._nodes.get(None, self._config.node_name)
         if node is None:
             return True
-        taints = (node.get("spec") or {}).get("taints") or []
-        return not deleting(node) and all(taint.get("key") != _TO_BE_DELETED for taint in taints)
+        return not deleting(node) and not has_taint(node, _TO_BE_DELETED)
 
     def _note(self, _old: Object | None, _new: Object | None) -> None:
         if self._pending_since_s is None:

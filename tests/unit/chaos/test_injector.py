@@ -31,8 +31,13 @@ def topology(name: str = "stacked-3") -> Topology:
 class Leaders:
     """Answers as `ha.cluster.View` does."""
 
-    def __init__(self, etcd: str | None = "control-plane-2", lease: str = "control-plane-3") -> None:
-        self.etcd, self.lease = etcd, lease
+    def __init__(self) -> None:
+        self.etcd: str | None = "control-plane-2"
+        self.leases = {
+            "kube-scheduler": "control-plane-3",
+            "kube-controller-manager": "control-plane-2",
+            "cloud-controller-manager": "control-plane-1",
+        }
 
     async def etcd_leader(self, *, within_s: float = 10.0) -> str:
         if self.etcd is None:
@@ -40,7 +45,7 @@ class Leaders:
         return self.etcd
 
     async def lease_leader(self, name: str, *, within_s: float = 10.0) -> str:
-        return self.lease
+        return self.leases[name]
 
 
 class Bench:
@@ -280,6 +285,8 @@ async def test_supervision_leaves_a_node_alone_that_was_powered_off(autojump_clo
         (Target(select="etcd"), ["control-plane-1", "control-plane-2", "control-plane-3"]),
         (Target(select="etcd-followers"), ["control-plane-1", "control-plane-3"]),
         (Target(select="scheduler-leader"), ["control-plane-3"]),
+        (Target(select="controller-manager-leader"), ["control-plane-2"]),
+        (Target(select="cloud-controller-manager-leader"), ["control-plane-1"]),
         (Target(select="load-balancer"), ["load-balancer"]),
         (Target(select="all", component="etcd"), [f"control-plane-{i}/etcd" for i in (1, 2, 3)]),
     ],

@@ -86,7 +86,7 @@ def test_kubelets_use_the_endpoint_and_controllers_their_own_api_server() -> Non
     layout = laid_out("stacked-3")
     assert str(layout.endpoint).startswith(layout.nodes["load-balancer"].address)
     assert kubelet_of(layout, "worker-1").api_server == str(layout.endpoint)
-    for name in ("kube-scheduler", "kube-controller-manager"):
+    for name in ("kube-scheduler", "kube-controller-manager", "cloud-controller-manager"):
         own = str(layout.api_servers["control-plane-2"])
         assert static_pod(layout, "control-plane-2", name)["api_server"] == own
 
@@ -103,6 +103,28 @@ def test_every_node_that_registers_runs_kube_proxy_against_the_endpoint() -> Non
     assert [n for n, node in layout.nodes.items() if "kube-proxy" in node.components] == layout.kubernetes_nodes
     config = static_pod(layout, "worker-1", "kube-proxy")
     assert (config["node_name"], config["api_server"]) == ("worker-1", str(layout.endpoint))
+
+
+def test_the_cloud_knows_every_machine() -> None:
+    layout = laid_out("external-3")
+    cloud = static_pod(layout, "control-plane-1", "cloud-controller-manager")["cloud"]
+    assert {name: machine["address"] for name, machine in cloud["machines"].items()} == {
+        name: node.address for name, node in layout.nodes.items()
+    }
+    assert cloud["cluster"] == "external-3"
+
+
+def test_nodes_that_register_wait_for_the_cloud() -> None:
+    layout = laid_out("external-3")
+    waiting = [name for name in layout.nodes if name != "load-balancer" and kubelet_of(layout, name).cloud_provider]
+    assert waiting == layout.kubernetes_nodes
+
+
+def test_control_planes_are_an_ingress_only_where_there_is_no_worker() -> None:
+    label = "node.kubernetes.io/exclude-from-external-load-balancers"
+    assert label not in kubelet_of(laid_out("single-node"), "control-plane-1").labels
+    assert label in kubelet_of(laid_out("stacked-3"), "control-plane-1").labels
+    assert label not in kubelet_of(laid_out("stacked-3"), "worker-1").labels
 
 
 def test_control_planes_take_pods_only_where_there_is_no_worker() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from ha.controlplane import controller_manager, scheduler
+from ha.controlplane import cloud_controller_manager, controller_manager, scheduler
 from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
 from ha.kube.kinds import DEPLOYMENT, LEASE, NODE, POD, REPLICA_SET, Kind, Object
@@ -38,6 +38,10 @@ class Cluster:
     async def start_controllers(self, node: str = "cp", **settings: float) -> None:
         config = controller_manager.Config(name=node, api_server=self.server, **settings)
         await self.world.start(node, _surviving(controller_manager.serve, config), process="kube-controller-manager")
+
+    async def start_cloud(self, config: cloud_controller_manager.Config) -> None:
+        serve = _surviving(cloud_controller_manager.serve, config)
+        await self.world.start(config.name, serve, process="cloud-controller-manager")
 
     async def boot(self, *nodes: str, **settings: Any) -> None:
         """Start a kubelet on each node and wait until they are registered."""

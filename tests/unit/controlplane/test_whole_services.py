@@ -20,9 +20,9 @@ NODE_PORT = 30080
 IMAGE = f"ha/serve-hostname:{ha.__version__}"
 
 
-async def ask(whole: Whole, node: str) -> str:
+async def ask(whole: Whole, node: str, port: int = NODE_PORT) -> str:
     """Which pod answers a new connection to a node's port; empty: none."""
-    address = Address(whole.world.address(node), NODE_PORT)
+    address = Address(whole.world.address(node), port)
     client = http.Client(whole.world.host("user").net, address)
     try:
         return (await client.request("GET", "/", timeout_s=2.0)).body.decode()
@@ -57,12 +57,12 @@ async def expose(whole: Whole, **spec: Any) -> None:
     await whole.client.create(SERVICE, {"metadata": {"name": "web", "namespace": "default"}, "spec": body})
 
 
-async def booted(world: FakeWorld) -> Whole:
+async def booted(world: FakeWorld, **spec: Any) -> Whole:
     whole = Whole(world)
     await whole.boot(*whole.plan.nodes)
     await whole.until(whole.nodes_ready, 10)
-    await whole.client.create(DEPLOYMENT, deployment("web", 4, IMAGE))
-    await whole.until(whole.available, 5)
+    await whole.client.create(DEPLOYMENT, deployment("web", 4, IMAGE, **spec))
+    await whole.until(whole.available, 10)
     return whole
 
 
@@ -82,9 +82,11 @@ def test_a_node_port_reaches_the_pods_through_any_node_and_follows_them() -> Non
 
 
 def test_a_rolling_update_costs_at_most_what_its_pods_were_answering_when_they_ended() -> None:
+    """As long as new pods are not counted on before the proxies know them: hence `minReadySeconds`."""
+
     async def main() -> None:
         async with FakeWorld(seed=12) as world:
-            whole = await booted(world)
+            whole = await booted(world, minReadySeconds=1)
             await expose(whole)
             await whole.until(serves_all(whole, "control-plane-1"), 10)
             before, seen = await active_pods(whole), []
@@ -113,6 +115,31 @@ def test_the_loss_of_a_worker_costs_a_connection_no_more_than_a_second_try() -> 
             assert len(await active_pods(whole)) == 4
 
     run_virtual(main, seed=13)
+
+
+def test_a_load_balancer_service_follows_its_nodes_whoever_leads() -> None:
+    async def main() -> None:
+        async with FakeWorld(seed=15) as world:
+            whole = await booted(world)
+            await expose(whole, type="LoadBalancer")
+
+            async def is_ingress(*nodes: str) -> bool:
+                found = await whole.client.get(SERVICE, "web", "default")
+                shown = found["status"]["loadBalancer"].get("ingress") or []
+                return [one["ip"] for one in shown] == [world.address(node) for node in nodes]
+
+            async def is_carried_at_its_own_port() -> bool:
+                return {await ask(whole, "worker-2", 80) for _ in range(40)} == await active_pods(whole)
+
+            await whole.until(lambda: is_ingress("worker-1", "worker-2"), 5)
+            victim = await whole.holder("cloud-controller-manager")
+            await world.power_off(victim)
+            await world.power_off("worker-1")
+            await whole.until(lambda: is_ingress("worker-2"), 20)
+            assert await whole.holder("cloud-controller-manager") != victim
+            await whole.until(is_carried_at_its_own_port, 30)
+
+    run_virtual(main, seed=15)
 
 
 def test_the_loss_of_the_whole_control_plane_stops_no_connection() -> None:

@@ -33,6 +33,25 @@ async def test_node_registers_with_labels_taints_and_capacity(autojump_clock: Mo
     assert {"type": "InternalIP", "address": cluster.world.address("n1")} in node["status"]["addresses"]
 
 
+async def test_node_of_a_cloud_waits_to_be_initialised_and_keeps_the_addresses_that_it_is_given(
+    autojump_clock: MockClock, cluster: Cluster
+) -> None:
+    await cluster.boot("n1", cloud_provider="external")
+    await trio.sleep(1)
+    node = cluster.api.get(NODE, "n1")
+    (taint,) = node["spec"]["taints"]
+    assert taint == {
+        "key": "node.cloudprovider.kubernetes.io/uninitialized",
+        "value": "true",
+        "effect": "NoSchedule",
+    }
+    assert node["status"]["addresses"][0] == {"type": "InternalIP", "address": cluster.world.address("n1")}
+    given = [{"type": "ExternalIP", "address": "192.0.2.1"}]
+    cluster.api.put(NODE, {**node, "status": {**node["status"], "addresses": given}})
+    await trio.sleep(400)  # the status is reported every five minutes
+    assert cluster.api.get(NODE, "n1")["status"]["addresses"] == given
+
+
 async def test_returning_node_keeps_its_taints_and_brings_its_labels_up_to_date(
     autojump_clock: MockClock, cluster: Cluster
 ) -> None:
