@@ -72,6 +72,7 @@ class SimulationCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             duration_s=self.duration_s,
             workloads=self.workloads,
             faults=[],
+            observe_s=1.0,  # what is measured is the cluster, not the watching of it
         )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from math import log
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,10 @@ _Direction = tuple[str, str]
 
 
 class _Link:
-    """One direction between two addresses, and what disturbs it. `held_bytes`, `refused`: evidence."""
+    """One direction between two addresses, and what disturbs it. `held_bytes`, `refused`: evidence.
+
+    `cuts` counts what keeps everything from passing: partitions, and ends without power.
+    """
 
     __slots__ = ("bandwidths", "cuts", "delays", "free_at", "held_bytes", "pipes", "refusals", "refused", "stalled")
 
@@ -73,33 +77,40 @@ class Wire:
         found = self._links.get((source, destination))
         if found is None:
             found = self._links[source, destination] = _Link()
+            found.cuts = len({source, destination} & self._silent)
         return found
 
     def is_cut(self, source: str, destination: str) -> bool:
         """Whether nothing gets through in this direction now."""
-        return self.link(source, destination).cuts > 0 or source in self._silent or destination in self._silent
+        return self.link(source, destination).cuts > 0
 
-    def arrival(self, source: str, destination: str, size_bytes: int) -> float:
+    def arrival(self, link: _Link, now: float, size_bytes: int) -> float:
         """When so many bytes that are sent now will arrive, if nothing stops them."""
-        link = self.link(source, destination)
-        at = clock().current_time()
+        random = self.random.random
+        at = now
         if link.bandwidths:
             slowest = min(limit.bytes_per_s for limit in link.bandwidths)
             at = link.free_at = max(at, link.free_at) + size_bytes / slowest
-        at += self.latency_s + self.random.expovariate(1.0) * self.queueing_s
+        at += self.latency_s - log(1.0 - random()) * self.queueing_s
         for delay in link.delays:
-            at += delay.latency_s + delay.jitter_s * self.random.random()
+            at += delay.latency_s + delay.jitter_s * random()
         return at
 
     def silence(self, ip: str) -> None:
         """A node lost its power."""
-        self._silent.add(ip)
+        if ip not in self._silent:
+            self._silent.add(ip)
+            for direction, link in self._links.items():
+                link.cuts += ip in direction
 
     def unsilence(self, ip: str) -> None:
         """It is powered again."""
         if ip in self._silent:
             self._silent.discard(ip)
-            self._mended(d for d in self._links if ip in d)
+            mended = [direction for direction in self._links if ip in direction]
+            for direction in mended:
+                self._links[direction].cuts -= 1
+            self._mended(mended)
 
     def disturb(self, what: Cut | Delay | Bandwidth | Refuse, directions: Iterable[_Direction]) -> None:
         """Begin a disturbance on links."""
@@ -179,7 +190,7 @@ class Pipe:
     """One direction of a connection. An empty segment is the end of the stream."""
 
     __slots__ = (
-        "_arrived", "_clock", "_in_flight", "_last_arrival", "_link", "_reader", "_reader_left", "_reset",
+        "_arrived", "_back", "_clock", "_in_flight", "_last_arrival", "_link", "_reader", "_reader_left", "_reset",
         "_reset_at", "_room", "_unacknowledged_bytes", "_used_bytes", "answers", "destination", "number", "source",
         "wire",
     )  # fmt: skip
@@ -190,6 +201,7 @@ class Pipe:
         """The other direction, of the pipe of the one who dialled."""
         self._clock: SimClock = clock()
         self._link = wire.link(source, destination)
+        self._back = wire.link(destination, source)
         self._link.pipes[self] = None
         self._in_flight: deque[tuple[float, bytes]] = deque()
         self._arrived: deque[bytes] = deque()
@@ -206,9 +218,9 @@ class Pipe:
 
     def put(self, data: bytes) -> None:
         """Send a segment."""
-        wire = self.wire
-        wire.trace.add(self._clock.current_time(), self.number, data)
-        arrival = max(self._last_arrival, wire.arrival(self.source, self.destination, len(data)))
+        wire, now = self.wire, self._clock.current_time()
+        wire.trace.add(now, self.number, data)
+        arrival = max(self._last_arrival, wire.arrival(self._link, now, len(data)))
         self._last_arrival = arrival
         self._in_flight.append((arrival, data))
         self._used_bytes += len(data)
@@ -217,13 +229,13 @@ class Pipe:
     def break_off(self) -> None:
         """The writer is gone: the reader gets what had arrived in order, then a reset."""
         if self._reset_at is None:
-            self._reset_at = max(self._last_arrival, self.wire.arrival(self.source, self.destination, 0))
+            self._reset_at = max(self._last_arrival, self.wire.arrival(self._link, self._clock.current_time(), 0))
             self._clock.call_at(self._reset_at, self.arrive)
         self._room.unpark_all()
 
     def is_closed_for_writing(self) -> bool:
         """Whether the next bytes will be answered with a reset."""
-        return (self._reader_left or self._reset_at is not None) and not self.wire.is_cut(self.destination, self.source)
+        return (self._reader_left or self._reset_at is not None) and not self._back.cuts
 
     async def wait_room(self, stream: SimStream) -> None:
         """Wait until there is room in the window."""
@@ -243,7 +255,7 @@ class Pipe:
 
     def arrive(self) -> None:
         """Move what is due into the receiver's buffer, unless the link is cut."""
-        if self.wire.is_cut(self.source, self.destination):
+        if self._link.cuts:
             self._link.held_bytes += sum(len(data) for _, data in self._in_flight)
             return
         now = self._clock.current_time()
@@ -258,7 +270,7 @@ class Pipe:
     def resume(self) -> None:
         """The link is mended: what was held up is sent again."""
         if self._in_flight or self._reset_at is not None:
-            again = self.wire.arrival(self.source, self.destination, 0)
+            again = self.wire.arrival(self._link, self._clock.current_time(), 0)
             self._in_flight = deque((max(at, again), data) for at, data in self._in_flight)
             self._last_arrival = max(self._last_arrival, again)
             if self._reset_at is not None:
@@ -318,7 +330,7 @@ class Pipe:
             arrived.popleft()
             if arrived and len(data) < max_bytes:
                 data = self._more(data, max_bytes)
-        if self.wire.is_cut(self.destination, self.source):
+        if self._back.cuts:
             self._unacknowledged_bytes += len(data)
         else:
             self._used_bytes -= len(data)
