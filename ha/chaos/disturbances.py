@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from ha.cluster import Cluster
-from ha.world import Bandwidth, Cut, Delay, Disturbance, Evidence, Link, Refuse
+from ha.world import Bandwidth, Cut, Delay, Disturbance, Evidence, Link, Refuse, SlowDisk
 
 __all__ = ["Disturb", "between", "cuts"]
 
@@ -22,11 +22,14 @@ class Disturb:
         return self.label
 
     def hinders(self, core: Collection[str], members: Collection[str]) -> bool:
-        """A link within the core, or a disk or a clock of it; or links that let a member outside lead a part of the
-        core's members only. Raft has no remedy for that: those that hear the leader do not vote for another one.
+        """A link within the core, or a disk or a clock of it; links that let a member outside lead a part of the core's
+        members only (Raft has no remedy for that: those that hear the leader do not vote for another one); and,
+        wherever it is, what is slow but works: it goes on taking part, and is waited for.
         """
         match self.disturbance:
-            case Cut() | Delay() | Bandwidth() | Refuse():
+            case Delay() | Bandwidth() | SlowDisk():
+                return True
+            case Cut() | Refuse():
                 links = set(self.disturbance.links)
                 return any(source in core and destination in core for source, destination in links) or any(
                     self._is_uneven(links, outsider, [member for member in members if member in core])

@@ -330,7 +330,8 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What must hold once the load's time is over: a part of the cluster is healed, with the clients still at work
-    and everything else as broken as it is, and this part must serve again. Only then everything is healed.
+    and everything else as broken as it is, and this part must serve again. Only then everything is healed. What is
+    only slow, and what would leave a member outside in touch with a part of the core's, is not left broken.
     """
 
     core: Annotated[
