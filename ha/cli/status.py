@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ha.cli import console
-from ha.cluster.view import leader_of, member_status
+from ha.cluster.ports import KUBE_PROXY
+from ha.cluster.view import MemberStatus, leader_of, member_status
 from ha.experiment.keep import ClusterState
 from ha.history.result import NodeRecord
 from ha.http import Client, HttpError
@@ -34,6 +35,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     it could not be asked. Of the load balancer: True or "unreachable"."""
     api_server: str | None = None
     etcd: str | None = None
+    proxy: str | None = None
+    """kube-proxy: ok, stale (changes wait to be forwarded by) or unreachable."""
 
 
 class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,69 +56,98 @@ class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
 
 async def ask(state: ClusterState) -> ClusterReport:
     """Ask every part, each bounded by a second."""
-    net = LoopbackNetwork("127.0.0.1")
-    members = {}
-    ready: dict[str, bool] = {}
-
-    async def member(node: str, address: str) -> None:
-        members[node] = await member_status(Client(net, Address.parse(address)), timeout_s=_TIMEOUT_S)
-
-    async def readiness(node: str, address: str) -> None:
-        ready[node] = await _is_ready(net, Address.parse(address))
-
-    conditions: dict[str, str] | None = None
-    balances = False
-
-    async def conditions_of_nodes(endpoint: str) -> None:
-        nonlocal conditions
-        conditions = await _conditions(net, Address.parse(endpoint))
-
-    async def balancing(address: str) -> None:
-        nonlocal balances
-        balances = await _is_ready(net, Address.parse(address))
-
-    async with trio.open_nursery() as nursery:
-        for node, address in state.members.items():
-            nursery.start_soon(member, node, address)
-        for node, address in state.api_servers.items():
-            nursery.start_soon(readiness, node, address)
-        if state.endpoint is not None:
-            nursery.start_soon(readiness, "", state.endpoint)
-            nursery.start_soon(conditions_of_nodes, state.endpoint)
-        if state.balancer_stats is not None:
-            nursery.start_soon(balancing, state.balancer_stats)
-    leader = leader_of(members)
-    nodes = []
-    for record in state.nodes:
-        answer = members.get(record.name)
-        nodes.append(
-            NodeReport(
-                name=record.name,
-                role=record.role,
-                address=record.address,
-                ready=_ready(record, conditions, balances=balances),
-                api_server=("ready" if ready[record.name] else "not ready") if record.name in ready else None,
-                etcd=_etcd(record.name, leader, reachable=answer is not None) if record.name in members else None,
-            )
+    answers = _Answers(state)
+    await answers.gather()
+    leader = leader_of(answers.members)
+    nodes = [
+        NodeReport(
+            name=record.name,
+            role=record.role,
+            address=record.address,
+            ready=_ready(record, answers.conditions, balances=answers.balances),
+            api_server=answers.api_server(record.name),
+            etcd=answers.etcd(record.name, leader),
+            proxy=answers.proxies.get(record.name),
         )
+        for record in state.nodes
+    ]
     healthy = (
         leader is not None
-        and all(ready.values())
-        and all(node.ready in (None, "True") for node in nodes)
-        and all(answer is not None for answer in members.values())
+        and all(answers.ready.values())
+        and all(node.ready in (None, "True") and node.proxy in (None, "ok") for node in nodes)
+        and all(answer is not None for answer in answers.members.values())
     )
     return ClusterReport(
         name=state.name,
         topology=state.topology,
         etcd=state.etcd,
         endpoint=state.endpoint,
-        endpoint_ready=ready.get(""),
+        endpoint_ready=answers.ready.get(""),
         etcd_leader=leader,
-        term=max((answer.term for answer in members.values() if answer), default=None),
+        term=max((answer.term for answer in answers.members.values() if answer), default=None),
         kubeconfig=state.kubeconfig,
         healthy=healthy,
         nodes=nodes,
     )
+
+
+class _Answers:
+    """What the parts of a cluster say, all asked at once by `gather`."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.members: dict[str, MemberStatus | None] = {}
+        self.ready: dict[str, bool] = {}
+        """API servers by node, and the endpoint under the name ""."""
+        self.proxies: dict[str, str] = {}
+        self.conditions: dict[str, str] | None = None
+        self.balances = False
+        self._state = state
+        self._net = LoopbackNetwork("127.0.0.1")
+
+    async def gather(self) -> None:
+        """Ask."""
+        state = self._state
+        async with trio.open_nursery() as nursery:
+            for node, address in state.members.items():
+                nursery.start_soon(self._ask_member, node, address)
+            for node, address in state.api_servers.items():
+                nursery.start_soon(self._ask_api_server, node, address)
+            for record in state.nodes:
+                if "kube-proxy" in record.components:
+                    nursery.start_soon(self._ask_proxy, record)
+            if state.endpoint is not None:
+                nursery.start_soon(self._ask_api_server, "", state.endpoint)
+                nursery.start_soon(self._ask_conditions, state.endpoint)
+            if state.balancer_stats is not None:
+                nursery.start_soon(self._ask_balancer, state.balancer_stats)
+
+    def api_server(self, node: str) -> str | None:
+        """How the API server of a node is."""
+        return ("ready" if self.ready[node] else "not ready") if node in self.ready else None
+
+    def etcd(self, node: str, leader: str | None) -> str | None:
+        """What the member of a node is."""
+        if node not in self.members:
+            return None
+        if self.members[node] is None:
+            return "unreachable"
+        return "leader" if node == leader else "follower"
+
+    async def _ask_member(self, node: str, address: str) -> None:
+        self.members[node] = await member_status(Client(self._net, Address.parse(address)), timeout_s=_TIMEOUT_S)
+
+    async def _ask_api_server(self, node: str, address: str) -> None:
+        self.ready[node] = await _status(self._net, Address.parse(address), "/readyz") == 200
+
+    async def _ask_proxy(self, record: NodeRecord) -> None:
+        answer = await _status(self._net, Address(record.address, KUBE_PROXY), "/healthz")
+        self.proxies[record.name] = "unreachable" if answer is None else "ok" if answer == 200 else "stale"
+
+    async def _ask_conditions(self, endpoint: str) -> None:
+        self.conditions = await _conditions(self._net, Address.parse(endpoint))
+
+    async def _ask_balancer(self, address: str) -> None:
+        self.balances = await _status(self._net, Address.parse(address), "/readyz") == 200
 
 
 def show(report: ClusterReport) -> None:
@@ -131,10 +163,10 @@ def show(report: ClusterReport) -> None:
         print(f"  endpoint http://{report.endpoint}{answers} · etcd leader {leader}")
         print(f"  KUBECONFIG={report.kubeconfig}")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in ("NODE", "ROLE", "ADDRESS", "READY", "API SERVER", "ETCD"):
+    for column in ("NODE", "ROLE", "ADDRESS", "READY", "API SERVER", "ETCD", "PROXY"):
         table.add_column(column, no_wrap=True)
     for node in report.nodes:
-        cells = (node.name, node.role, node.address, node.ready, node.api_server, node.etcd)
+        cells = (node.name, node.role, node.address, node.ready, node.api_server, node.etcd, node.proxy)
         table.add_row(*(cell or "-" for cell in cells))
     console.show(table)
 
@@ -147,18 +179,13 @@ def _ready(record: NodeRecord, conditions: dict[str, str] | None, *, balances: b
     return "unknown" if conditions is None else conditions.get(record.name, "absent")
 
 
-def _etcd(node: str, leader: str | None, *, reachable: bool) -> str:
-    if not reachable:
-        return "unreachable"
-    return "leader" if node == leader else "follower"
-
-
-async def _is_ready(net: Network, address: Address) -> bool:
+async def _status(net: Network, address: Address, path: str) -> int | None:
+    """The status code of an answer; None when there is none."""
     client = Client(net, address)
     try:
-        return (await client.request("GET", "/readyz", timeout_s=_TIMEOUT_S)).status == 200
+        return (await client.request("GET", path, timeout_s=_TIMEOUT_S)).status
     except HttpError:
-        return False
+        return None
     finally:
         await client.aclose()
 

@@ -7,10 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
+import ha as ha_package
 from tests.e2e.cli.ha import COMMAND, ha, processes_of, wait_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
@@ -49,6 +52,7 @@ def test_status_says_that_all_is_well(home: Path) -> None:
     assert cluster["healthy"] is True
     assert cluster["etcd_leader"] in {node["name"] for node in cluster["nodes"]}
     assert [node["ready"] for node in cluster["nodes"] if node["role"] == "worker"] == ["True", "True"]
+    assert [node["proxy"] for node in cluster["nodes"]] == ["ok"] * 5 + [None]
 
 
 def test_kubectl_sees_readiness_and_nodes(home: Path) -> None:
@@ -56,6 +60,56 @@ def test_kubectl_sees_readiness_and_nodes(home: Path) -> None:
     nodes = json.loads(_kubectl(home, "get", "nodes", "-o", "json"))["items"]
     names = sorted(node["metadata"]["name"] for node in nodes)
     assert names == ["control-plane-1", "control-plane-2", "control-plane-3", "worker-1", "worker-2"]
+
+
+def test_a_service_reaches_its_pods_through_every_node(home: Path, tmp_path: Path) -> None:
+    manifests = tmp_path / "web.json"
+    labels = {"app": "web"}
+    container = {"name": "c", "image": f"ha/serve-hostname:{ha_package.__version__}"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 4,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+    ports = [{"port": 8080, "targetPort": 9376, "nodePort": 30080}]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"type": "LoadBalancer", "selector": labels, "ports": ports},
+    }
+    manifests.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}))
+    _kubectl(home, "create", "-f", str(manifests))
+    _kubectl(home, "rollout", "status", "deployment/web", "--timeout=20s")
+    pods = set(_kubectl(home, "get", "pods", "-o", "jsonpath={.items[*].metadata.name}").split())
+    nodes = {node["name"]: node["address"] for node in _state(home)["nodes"] if "worker" in node["role"]}
+    nodes |= {"control-plane-2": next(n["address"] for n in _state(home)["nodes"] if n["name"] == "control-plane-2")}
+    for address in nodes.values():
+        assert _eventually_answered_by(f"http://{address}:30080/", pods)
+    ingress = _kubectl(home, "get", "service", "web", "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}").split()
+    assert ingress == [nodes["worker-1"], nodes["worker-2"]]
+    assert _eventually_answered_by(f"http://{ingress[0]}:8080/", pods)
+
+
+def _eventually_answered_by(url: str, pods: set[str], within_s: float = 10) -> bool:
+    """Whether connections come to all of these pods, and to no other."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        answers = set()
+        for _ in range(40):
+            try:
+                with urllib.request.urlopen(url, timeout=2) as answer:
+                    answers.add(answer.read().decode())
+            except OSError:
+                time.sleep(0.05)  # not listened on yet
+        if answers == pods:
+            return True
+    return False
 
 
 def test_a_second_cluster_of_the_same_name_is_refused(home: Path) -> None:
