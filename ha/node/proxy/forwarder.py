@@ -51,6 +51,8 @@ class Forwarder:
         """From clients to endpoints, and back."""
         self.errors: dict[int, str] = {}
         """Why a port is not listened on that should be."""
+        self.is_complete = True
+        """Whether trying again would change nothing: what is not listened on may not be, for want of privilege."""
         self._host = host
         self._nursery: trio.Nursery | None = None
         self._table: Table = {}
@@ -80,7 +82,7 @@ class Forwarder:
         wanted = fronts(table, self._host.address)
         for port in sorted(self._fronts.keys() - wanted.keys()):
             self._fronts.pop(port).scope.cancel()
-        self.errors = {}
+        self.errors, self.is_complete = {}, True
         for port, name in wanted.items():
             if port in self._fronts:
                 self._fronts[port].name = name
@@ -96,6 +98,7 @@ class Forwarder:
             listener = await self._host.net.listen(port)
         except OSError as error:
             self.errors[port] = str(error)
+            self.is_complete = self.is_complete and isinstance(error, PermissionError)
             self._host.log("cannot listen", port=port, service=str(name), error=str(error))
         else:
             front = self._fronts[port] = _Front(name)

@@ -54,7 +54,7 @@ class Proxy:
             while True:
                 await self._sync()
                 await trio.sleep(self._config.min_sync_period_s)
-                with trio.move_on_after(self._config.sync_period_s if self.forwarder.errors else float("inf")):
+                with trio.move_on_after(float("inf") if self.forwarder.is_complete else self._config.sync_period_s):
                     await self._changed.wait()
 
     @property
@@ -80,11 +80,11 @@ class Proxy:
         pending_since_s, self._changed = self._pending_since_s, trio.Event()
         self._pending_since_s = None
         table = table_of(self._services.objects.values(), self._slices.objects.values(), self._config.node_name)
-        if table != self.table or self.forwarder.errors:
+        if table != self.table or not self.forwarder.is_complete:
             await self.forwarder.apply(table)
             self.table = table
             self.syncs += 1
-        if self.forwarder.errors:
-            self._pending_since_s = pending_since_s
-        else:
+        if self.forwarder.is_complete:
             self.updated_at = self._host.wall_clock()
+        else:
+            self._pending_since_s = pending_since_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -9,6 +11,7 @@ from trio.testing import MockClock
 from ha.http import ConnectionLost
 from ha.kube.kinds import ENDPOINT_SLICE, NODE, SERVICE
 from ha.world import Address
+from ha.world.sim.network import SimListener, SimNetwork
 from tests.unit.node.proxy.conftest import NODE_PORT, Cluster
 
 
@@ -253,6 +256,25 @@ async def test_a_port_that_is_taken_makes_the_table_stale_until_it_is_free(
     await trio.sleep(31)
     assert (await cluster.health("n1"))[0] == 200
     assert await cluster.ask("n1") == "a"
+
+
+async def test_a_port_without_the_right_to_it_is_told_and_hurts_no_other(
+    autojump_clock: MockClock, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = SimNetwork.listen
+
+    async def listen_as_a_user(self: SimNetwork, port: int) -> SimListener:
+        if port < 1024:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return await listen(self, port)
+
+    monkeypatch.setattr(SimNetwork, "listen", listen_as_a_user)
+    cluster.expose(type="LoadBalancer", ingress=(cluster.world.address("n1"),))
+    cluster.publish("a")
+    await trio.sleep(120)
+    assert (await cluster.table("n1"))["errors"] == {"80": "[Errno 13] Permission denied"}
+    assert await cluster.ask("n1") == "a"
+    assert (await cluster.health("n1"))[0] == 200
 
 
 @pytest.mark.parametrize(
