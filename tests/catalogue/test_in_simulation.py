@@ -8,6 +8,8 @@ from ha.experiment.simulation import run_scenario
 from ha.spec import Experiment
 from ha.spec.load import catalogue, load, scenario
 
+pytestmark = [pytest.mark.catalogue, pytest.mark.timeout(120)]
+
 PAIRS = [
     (name, topology)
     for name, path in catalogue().items()
@@ -20,5 +22,6 @@ PAIRS = [
 
 @pytest.mark.parametrize(("name", "topology"), PAIRS)
 def test_claim_holds(name: str, topology: str) -> None:
+    """Whatever the world that its faults need: the simulated one can do all of them."""
     run, _ = run_scenario(scenario(topology, name), seed=1)
     assert (run.result.verdict, run.result.reason) == ("pass", run.result.reason)
