@@ -94,7 +94,9 @@ def faults(draw: st.DrawFn, target: Target, load_s: float) -> Fault:
     every_s = draw(st.none() | durations(load_s, (for_s or 0) + 0.001))
     given = [*FIELDS[name].required, *(field for field in FIELDS[name].optional if draw(st.booleans()))]
     own = {attribute: draw(values) for attribute, values in (FIELDS_OF_FAULT[field] for field in given)}
-    if not FIELDS[name].component:
+    if FIELDS[name].disk:
+        target = Target(select="etcd-leader", component=draw(st.sampled_from([None, "etcd"])))
+    elif not FIELDS[name].component:
         target = msgspec.structs.replace(target, component=None)
     return Fault(fault=name, target=target, at_s=at_s, for_s=for_s, every_s=every_s, **own)
 
