@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from ha.spec import (
@@ -18,6 +19,7 @@ from ha.spec import (
     Target,
     Topology,
     Workload,
+    rules,
 )
 from ha.spec.faults import FIELDS, INSTANT
 from ha.spec.timings import PRESETS
@@ -133,6 +135,18 @@ def experiments(draw: st.DrawFn) -> Experiment:
     )
 
 
+def fits(shape: Topology, how: Experiment) -> bool:
+    """Whether the rules allow it: most of what is drawn, but they grow."""
+    problems: list[str] = []
+
+    def report(field: str, message: str, *, allowed: str = "", near: str = "") -> None:
+        problems.append(f"{field}: {message}")
+
+    rules.experiment(how, (), report)
+    rules.combination(shape, how, report)
+    return not problems
+
+
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
     """A topology with an experiment that fits it."""
@@ -142,6 +156,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         how = msgspec.structs.replace(how, liveness=msgspec.structs.replace(how.liveness, core=core))
     if shape.etcd.topology == "stacked" or draw(st.booleans()):
         how = msgspec.structs.replace(how, topologies=[shape.name])
+    assume(fits(shape, how))
     world = draw(st.sampled_from(["real", "sim"]))
     return Scenario(
         name=draw(NAMES),
