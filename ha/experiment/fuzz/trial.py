@@ -21,6 +21,10 @@ from ha.spec import Scenario
 __all__ = ["Judged", "Shrunk", "judge", "shrink"]
 
 
+_GRAVEST = "durability"
+"""What was acknowledged and is lost comes before all that is wrong besides; the rest as the result orders it."""
+
+
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one case."""
 
@@ -91,7 +95,7 @@ def _judge(case: Scenario, seed: int) -> Judged:
     return Judged(
         seed=seed,
         verdict=run.result.verdict,
-        kinds=list(run.result.convicted_by),
+        kinds=sorted(run.result.convicted_by, key=lambda kind: kind != _GRAVEST),
         reason=run.result.reason,
         virtual_s=run.result.duration_s,
         digest=run.result.trace_digest,
