@@ -149,10 +149,11 @@ def _failover() -> list[Event]:
 
 
 def _nodes(*, external: bool) -> list[NodeRecord]:
-    control = ["kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubelet"]
+    own = ["kube-apiserver", "kube-scheduler", "kube-controller-manager", "cloud-controller-manager"]
+    control = [*own, "kube-proxy", "kubelet"]
     names = [(name, "control-plane", [*([] if external else ["etcd"]), *control]) for name in CONTROL_PLANES]
     names += [(f"etcd-{i}", "etcd", ["etcd", "kubelet"]) for i in (1, 2, 3) if external]
-    names += [(f"worker-{i}", "worker", ["kubelet"]) for i in (1, 2)]
+    names += [(f"worker-{i}", "worker", ["kube-proxy", "kubelet"]) for i in (1, 2)]
     names += [("load-balancer", "load-balancer", ["load-balancer"])]
     return [
         NodeRecord(name=name, role=role, address=f"127.34.0.{i + 11}", components=components)

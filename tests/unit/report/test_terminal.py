@@ -32,7 +32,7 @@ def test_terminal_says_everything_that_the_verdict_rests_on() -> None:
         "312 ms",
         "kill etcd-leader → control-plane-2",
         "control-plane-2: SIGKILL, 3 exited",
-        "2.21 s, 193 MiB in all (PSS)",
+        "2.21 s, 278 MiB in all (PSS)",
     ]:
         assert expected in text
 
