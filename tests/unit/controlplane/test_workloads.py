@@ -226,7 +226,8 @@ async def test_takeover_in_the_middle_of_a_rollout_ends_with_the_same_result(
     await cluster.deploy("web", 6)
     await cluster.until(lambda: cluster.is_rolled_out("web"))
     await set_image(cluster, "web", "web:2")
-    await trio.sleep(0.02)
+    while not 0 < (await cluster.replica_sets()).get("web:2", 0) < 6:
+        await trio.sleep(0.001)
     await cluster.world.kill("cp", "kube-controller-manager")
     await trio.sleep(1)
     await cluster.until(lambda: cluster.is_rolled_out("web"))
