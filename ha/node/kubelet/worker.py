@@ -161,8 +161,8 @@ class PodWorker:
         """A running container: ask its probes; end it when it is not alive."""
         if slot.probed != current.id:
             self._end_probes(slot)
-            slot.state, slot.probed = initial_state(container), current.id
-            nursery.start_soon(self._probe, container, slot)
+            slot.state, slot.probed, slot.probing = initial_state(container), current.id, trio.CancelScope()
+            nursery.start_soon(self._probe, container, slot.state, slot.probing)
         if slot.state is not None and not slot.state.live:
             self._host.log("container failed its liveness probe, will be restarted", container=current.id)
             self._end_probes(slot)
@@ -208,11 +208,10 @@ class PodWorker:
         self._host.log("container started", pod=self.pod["metadata"]["name"], container=container_id)
         return True
 
-    async def _probe(self, container: Object, slot: _Slot) -> None:
-        assert slot.state is not None, "probes write into a state"
-        with trio.CancelScope() as slot.probing:
+    async def _probe(self, container: Object, state: ProbeState, scope: trio.CancelScope) -> None:
+        with scope:  # which may have been cancelled before this began: a container may end as it starts
             address = self._runtime.pod_sandbox_ip(self.uid)
-            await run_probes(self._host, address, container, slot.state, self.poke)
+            await run_probes(self._host, address, container, state, self.poke)
 
     def _end_probes(self, slot: _Slot) -> None:
         if slot.probing is not None:
