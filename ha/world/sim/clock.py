@@ -86,6 +86,7 @@ class SimClock(_MayBeSubclassed, trio.testing.MockClock):  # type: ignore[misc] 
             deadline = runner.deadlines.next_deadline()
         if self._now < deadline < inf:
             self._now, self._asked = deadline, 0
+            runner.deadlines.expire(deadline)  # as trio would in its next pass
 
     def _give_up(self) -> None:
         """End the simulation as Ctrl-C would, so that whatever runs is cancelled in order. Raises StuckError when not

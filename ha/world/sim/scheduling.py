@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import outcome
 import trio
@@ -31,6 +31,9 @@ __all__ = ["PROCESS", "Gate", "deterministic", "self_test", "simulate"]
 
 T = TypeVar("T")
 
+_ASK_EVERY = 256
+"""Passes of trio's loop."""
+
 PROCESS: ContextVar[object | None] = ContextVar("PROCESS", default=None)
 """The simulated process that the current task belongs to; None outside of all."""
 
@@ -42,7 +45,7 @@ def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     threads, unseeded randomness), StuckError when a task never waits, and whatever `main` raises.
     """
     clock = SimClock()
-    with deterministic(seed), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
+    with deterministic(seed), _without_io(), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
         try:
             return trio.run(main, clock=clock)
         except BaseException as error:
@@ -62,6 +65,26 @@ def deterministic(seed: int) -> Iterator[None]:
     finally:
         _run._ALLOW_DETERMINISTIC_SCHEDULING = before[0]  # type: ignore[misc]  # noqa: SLF001
         _run._r.setstate(before[1])  # noqa: SLF001
+
+
+@contextmanager
+def _without_io() -> Iterator[None]:
+    """Ask the system for events only now and then: all that can come is Ctrl-C."""
+    trio_run: Any = _run
+    original: Any = trio_run.TheIOManager
+
+    class Seldom(original):  # type: ignore[misc]  # which class it is depends on the platform
+        passes = 0
+
+        def get_events(self, timeout: float) -> object:
+            self.passes += 1
+            return super().get_events(timeout) if self.passes % _ASK_EVERY == 0 else []
+
+    trio_run.TheIOManager = Seldom
+    try:
+        yield
+    finally:
+        trio_run.TheIOManager = original
 
 
 @contextmanager
