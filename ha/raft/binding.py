@@ -10,7 +10,8 @@ Rebound globals of ``pysyncobj.syncobj``: one.
 
 * ``monotonicTime`` becomes `_now`, which asks the clock of the core that is being entered. Each entry point of the
   core names its own clock first (`StockRaft.enter`), so cores with different clocks can live in one process, and
-  nothing in here knows which clock it is.
+  nothing in here knows which clock it is. Inside of an entry the time stands still: what is done on one message is
+  done at one time, and the clock is asked once.
 
 Nothing else leaks: the log, the poller and the transport are put in place of PySyncObj's own after its
 constructor ran (with ``autoTick`` off it starts no thread and opens no file); its randomness is overridden; its
@@ -153,6 +154,8 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
         self.outbox = Outbox()
         self.journal = journal
         self._clock = clock
+        self.now = clock()
+        """The time at which this core was entered last."""
         self.peers = {peer: Peer(peer) for peer in sorted(peers)}
         self.enter()
         others = list(self.peers.values())
@@ -167,7 +170,11 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
 
     def enter(self) -> None:
         """Make this core's clock the one that PySyncObj sees; every entry point begins with it."""
-        use_clock(self._clock)
+        self.now = self._clock()
+        use_clock(self._time_of_entry)
+
+    def _time_of_entry(self) -> float:
+        return self.now
 
     # -- PySyncObj's state under plain names ---------------------------------------------------------------
 
@@ -214,6 +221,9 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
 
     def follow(self, node: Peer, term: int) -> None:
         """Recognise a leader: adopt its term, reset the election timer, become its follower."""
+        if node is self._SyncObj__raftLeader and term == self._SyncObj__raftCurrentTerm and self.role == FOLLOWER:
+            self.set_election_deadline(self.now + self.election_timeout_s())  # all that is left to do
+            return
         self._SyncObj__onMessageReceived(node, {"type": "append_entries", "term": term, "commit_index": 0})
 
     def consider_vote(self, node: Peer, message: RequestVote) -> None:
@@ -253,7 +263,7 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
 
     def heard_from(self, node: Peer, match_index: int) -> None:
         """A follower answered, and its log matches this far."""
-        self._SyncObj__lastResponseTime[node] = self._clock()
+        self._SyncObj__lastResponseTime[node] = self.now
         self._SyncObj__raftMatchIndex[node] = max(self._SyncObj__raftMatchIndex[node], match_index)
 
     def match_index(self, node: Peer) -> int:

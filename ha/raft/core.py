@@ -189,7 +189,7 @@ class RaftCore(Elections):
     def _on_role_changed(self, before: int, _after: int) -> None:
         if before == LEADER:
             self._failed_reads += self._reads.fail()
-            self.set_election_deadline(self._clock() + self.election_timeout_s())
+            self.set_election_deadline(self.now + self.election_timeout_s())
 
     # -- the leader sends ----------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ class RaftCore(Elections):
         """One round to every connected peer: new entries as far as its window allows, or a heartbeat."""
         self._told_commit = self.commit_index
         self._urgent.clear()
-        self.set_heartbeat_deadline(self._clock() + self._timing.heartbeat_s)
+        self.set_heartbeat_deadline(self.now + self._timing.heartbeat_s)
         self._send_round(self.peers)
 
     def _send_round(self, peers: Iterable[str]) -> None:

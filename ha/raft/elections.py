@@ -64,10 +64,9 @@ class Elections(StockRaft):
         """A connection to or from this member was ended by its process or its kernel. If it led, campaign soon."""
         self.enter()
         if self.leader == peer:
-            now = self._clock()
             self.forget_leader()
-            self._heard_leader_at, self._eager_until = -math.inf, now + EAGER_FOR_S
-            self.set_election_deadline(now + self._random.uniform(*EAGER_FIRST_S))
+            self._heard_leader_at, self._eager_until = -math.inf, self.now + EAGER_FOR_S
+            self.set_election_deadline(self.now + self._random.uniform(*EAGER_FIRST_S))
 
     def be_patient(self) -> None:
         """There is a leader again: back to ordinary timeouts."""
@@ -75,13 +74,13 @@ class Elections(StockRaft):
 
     def hear_leader(self) -> None:
         """The leader of this or a later term spoke."""
-        self._heard_leader_at = self._clock()
+        self._heard_leader_at = self.now
         self._pre_voters = None
         self.be_patient()
 
     def election_timeout_s(self) -> float:
         """Draw how long to wait for a leader (paper 5.2); shorter while the leader is known to be dead."""
-        if self._clock() < self._eager_until:
+        if self.now < self._eager_until:
             return self._random.uniform(*EAGER_RETRY_S)
         return self._random.uniform(self._timing.election_s, 2 * self._timing.election_s)
 
@@ -93,7 +92,7 @@ class Elections(StockRaft):
         self.forget_leader()
         self._pre_voters = set()
         self._pre_vote_round += 1
-        self.set_election_deadline(self._clock() + self.election_timeout_s())
+        self.set_election_deadline(self.now + self.election_timeout_s())
         last = self.journal.last_index
         question = PreVote(self.term + 1, last, self.journal.term_at(last), self._pre_vote_round)
         self._hold_for_all(question)
@@ -110,7 +109,7 @@ class Elections(StockRaft):
 
     def _is_loyal(self) -> bool:
         """Whether this member knows a living leader, and so will not help to depose it (thesis 4.2.3)."""
-        return self.is_leader or self._clock() < self._heard_leader_at + self._timing.election_s
+        return self.is_leader or self.now < self._heard_leader_at + self._timing.election_s
 
     def _on_pre_vote(self, node: Peer, message: PreVote) -> None:
         if self._is_loyal():

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
@@ -68,8 +67,7 @@ class StateMachine(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """What a member knows of the cluster. `leader` is None while it knows of none."""
 
     member: str
@@ -144,10 +142,11 @@ class Replica:
         self._rounds: dict[int, list[_Waiter]] = {}
         self._next_round = 0
         self._passing: list[tuple[int, list[_Waiter]]] = []
+        dead_s = max(1.0, 3 * election_s)
         links = LinkTiming(
             dial_s=max(0.25, election_s),
-            ping_s=election_s / 2,
-            dead_s=max(1.0, 3 * election_s),
+            ping_s=dead_s / 3,
+            dead_s=dead_s,
             backoff_s=max(0.1, election_s / 2),
             flush_s=heartbeat_s,
         )

@@ -10,7 +10,6 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,6 +18,7 @@ from typing import Any, cast
 import orjson
 import pytest
 import trio
+from msgspec.structs import replace
 
 from ha import http
 from ha.etcd import member
