@@ -5,6 +5,7 @@
 * `store_model` (with `store_facts`): does every answer of the store itself fit what etcd promises?
 * `leases`: did leases and their keys live as long as was promised, and no longer?
 * `leaders`: did two members lead in one term?   `convergence`: do all hold the same in the end?
+* `watch_guarantees`: were watchers told everything, in order and once (measured by `watched`)?
 * `watch_cache`: did every API server's cache catch up?   `pods`: bound once, replaced, all there in the end?
 * `availability`, `recovery`: how long did it not work, and what did the time go into?
 * `load`: did the clients keep asking?

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ha.history import Operation
-from ha.history.result import OperationCounts
+from ha.history.result import OperationCounts, WatchCounts
+from ha.history.watch import WatchBegun, WatchEnded, WatchRecord, WatchTold
 
-__all__ = ["GROUPS", "counts", "group_of", "latencies_ms", "split"]
+__all__ = ["GROUPS", "counts", "group_of", "latencies_ms", "split", "watch_counts"]
 
 GROUPS = ("read", "write")
 """The operation groups: ``write`` is write, cas, create and delete."""
@@ -44,6 +45,33 @@ def latencies_ms(operations: Iterable[Operation]) -> list[float]:
         for operation in operations
         if operation.outcome == "ok" and operation.completed_s is not None
     ]
+
+
+def watch_counts(records: Sequence[WatchRecord]) -> dict[str, WatchCounts]:
+    """What watchers were told, by where they watched, in the order of their numbers. One that never got a watch is in
+    no place.
+    """
+    begun = [record for record in records if isinstance(record, WatchBegun)]
+    places = dict(sorted(((record.workload, record.client), record.server) for record in begun))
+    by_place: dict[str, list[WatchRecord]] = {place: [] for place in places.values()}
+    for record in records:
+        place = places.get((record.workload, record.client))
+        if place is not None:
+            by_place[place].append(record)
+    return {place: _watched(of_place) for place, of_place in by_place.items()}
+
+
+def _watched(records: Sequence[WatchRecord]) -> WatchCounts:
+    messages = [record.events for record in records if isinstance(record, WatchTold)]
+    ends = [record.reason for record in records if isinstance(record, WatchEnded)]
+    return WatchCounts(
+        watchers=len({(record.workload, record.client) for record in records}),
+        events=sum(map(len, messages)),
+        bookmarks=messages.count([]),
+        resumed=sum(isinstance(record, WatchBegun) and record.resumed for record in records),
+        lost=ends.count("lost"),
+        compacted=ends.count("compacted"),
+    )
 
 
 def _count(operations: Sequence[Operation]) -> OperationCounts:

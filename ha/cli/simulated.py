@@ -28,7 +28,7 @@ from ha.world.sim import EscapeError, first_difference
 __all__ = ["check_determinism", "simulated"]
 
 _MAY_DIFFER = ("started", "wall_s", "run_dir")
-_FILES = ("history.jsonl", "events.jsonl")
+_FILES = ("history.jsonl", "events.jsonl", "watches.jsonl")
 
 
 def simulated(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:

@@ -51,6 +51,7 @@ from ha.etcd.api import (
     Compare,
     DeleteRangeRequest,
     DeleteResult,
+    Filter,
     HashResult,
     KeyValue,
     LeaseGrantRequest,
@@ -244,6 +245,7 @@ class EtcdClient:
         start_revision: int = 0,
         prev_kv: bool = False,
         progress_notify: bool = False,
+        filters: Sequence[Filter] = (),
     ) -> AsyncIterator[WatchReader]:
         """Watch a key or a range from a revision on (0: from now on): an async iterator of `WatchBatch`.
 
@@ -252,7 +254,12 @@ class EtcdClient:
         `progress_notify`. Entering takes at most the timeout, and raises the same errors.
         """
         request = WatchCreateRequest(
-            key=key, range_end=range_end, start_revision=start_revision, prev_kv=prev_kv, progress_notify=True
+            key=key,
+            range_end=range_end,
+            start_revision=start_revision,
+            prev_kv=prev_kv,
+            progress_notify=True,
+            filters=list(filters),
         )
         async with AsyncExitStack() as stack:
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from ha.check import convergence, exits, leaders, leases, pods, store_model, watch_cache
+from ha.check import convergence, exits, leaders, leases, pods, store_model, watch_cache, watch_guarantees
 from ha.check.store_facts import Facts
 from ha.check.violation import Violation
 from ha.experiment.recording import Recording
@@ -32,16 +32,17 @@ def invariants(
 ) -> tuple[list[Claim], list[str]]:
     """A claim per invariant, and sentences that name what broke it."""
     events, nodes = recording.events, observed.plan.records()
-    found = [*_store(observed, recording, faults), *_members(observed, events)]
+    facts = Facts.of(recording.operations)
+    found = [*_store(observed, recording, facts, faults), *_watches(observed, recording, facts)]
+    found += _members(observed, events)
     if observed.plan.api_servers:
         found += _control_plane(scenario, observed, events, faults)
     claims = [_healed(observed, faults), _no_crash(events, faults, nodes), *(claim for claim, _ in found)]
     return claims, [sentence for _, sentences in found for sentence in sentences]
 
 
-def _store(observed: Observed, recording: Recording, faults: Sequence[FaultRecord]) -> Iterator[_Judged]:
+def _store(observed: Observed, recording: Recording, facts: Facts, faults: Sequence[FaultRecord]) -> Iterator[_Judged]:
     """Of clients of the store itself. Whoever has an API server has somebody else who compacts."""
-    facts = Facts.of(recording.operations)
     if not facts.operations:
         return
     looked = any(read.store is not None for read in observed.final_reads)
@@ -51,6 +52,16 @@ def _store(observed: Observed, recording: Recording, faults: Sequence[FaultRecor
     if leases.concerns(facts):
         broken = leases.violations(facts, recording.events, faults)
         yield _judged("leases", "leases and their keys live as long as was promised, and no longer", broken, doubt)
+
+
+def _watches(observed: Observed, recording: Recording, facts: Facts) -> Iterator[_Judged]:
+    if recording.watches:
+        objects = [operation for operation in recording.operations if operation.store is None]
+        sole = not observed.plan.api_servers
+        broken = watch_guarantees.violations(recording.watches, facts, objects, sole=sole)
+        doubt = "some watcher was not followed to the end" if watch_guarantees.unfinished(recording.watches) else ""
+        what = "watches are ordered, complete and free of repetitions, over breaks as well"
+        yield _judged("watch-guarantees", what, broken, doubt)
 
 
 def _members(observed: Observed, events: Sequence[Event]) -> Iterator[_Judged]:

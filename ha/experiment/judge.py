@@ -71,6 +71,7 @@ def judge(
         checks=_checks(linear, lost, explained),
         arrivals=observed.arrivals,
         operations=summary.counts(load),
+        watches=summary.watch_counts(recording.watches),
         unavailability=outages,
         recovery=recovery.worst(recoveries),
         recoveries=recoveries,
@@ -140,7 +141,7 @@ def _allowed_pauses_s(scenario: Scenario) -> dict[str, float]:
     return {
         workload.type: timeout_s + _HICCUP_S + (2 / workload.rate_per_s if workload.rate_per_s else 0.0)
         for workload in scenario.experiment.workloads
-        if workload.type != "deployment"  # it asks nothing
+        if workload.type not in ("deployment", "watch")  # they ask nothing
     }
 
 

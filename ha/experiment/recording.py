@@ -1,7 +1,7 @@
 """What a run observes, as it becomes known: in memory, and in the run directory if there is one.
 
 A run that is interrupted, or whose supervisor is killed, leaves its history behind: every event, and all
-operations but the last buffer of them.
+operations and all that watchers were told, but the last buffer of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import trio
 
 from ha.history import Event, Operation
 from ha.history.jsonl import encode_line
+from ha.history.watch import WatchRecord
 
 __all__ = ["Listener", "Recording"]
 
@@ -31,19 +32,20 @@ class Listener(Protocol):
 
 
 class Recording:
-    """Collects operations and events of one run, in memory and as JSON lines. Its clock starts at zero."""
+    """Collects what one run shows, in memory and as JSON lines. Its clock starts at zero."""
 
     def __init__(self, directory: Path | None, listener: Listener) -> None:
         self.directory = directory
         self.operations: list[Operation] = []
         self.events: list[Event] = []
+        self.watches: list[WatchRecord] = []
         self._listener = listener
         self._start = trio.current_time()
         self._files: list[IO[bytes]] = []
-        """The history, the events; none without a directory."""
+        """The history, the events, the watches; none without a directory."""
         if directory is not None:
             try:
-                for name in ("history.jsonl", "events.jsonl"):
+                for name in ("history.jsonl", "events.jsonl", "watches.jsonl"):
                     self._files.append((directory / name).open("wb"))
             except OSError:
                 for file in self._files:
@@ -68,6 +70,12 @@ class Recording:
             self._files[1].write(encode_line(event))
             self._files[1].flush()
         self._listener.event(event)
+
+    def watch(self, record: WatchRecord) -> None:
+        """Record what a watcher was told."""
+        self.watches.append(record)
+        if self._files:
+            self._files[2].write(encode_line(record))
 
     def __enter__(self) -> Self:
         return self

@@ -94,6 +94,7 @@ class _Run:
                     server=self._plan.endpoint,
                     members=self._plan.members,
                     record=self._recording.operation,
+                    record_watch=self._recording.watch,
                     now_s=self._recording.now_s,
                     timeout_s=self._plan.topology.timings.client_timeout,
                 )

@@ -1,7 +1,8 @@
 """What was observed: operations of clients, events of the cluster and of the injector. Plain data, all layers.
 
 Times are seconds since the run began, on the run's one monotonic clock. A history is a sequence of
-`Operation`; everything else that happened is an `Event`. Both are written as JSON lines.
+`Operation`; what watchers were told is a sequence of records (`ha.history.watch`); everything else that happened is an
+`Event`. All are written as JSON lines.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Histories and events as JSON lines: one `Operation` or `Event` per line, in the order of their completion.
+"""Histories and events as JSON lines: one `Operation`, `WatchRecord` or `Event` per line, in the order of completion.
 
 A run may be killed while it writes, so a last line without its newline is taken for torn: it is dropped and
 said to be, never guessed at. Anything else that cannot be read is an error with its line number, because a
@@ -14,14 +14,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 from ha.history import Event, Operation
+from ha.history.watch import WatchRecord
 
-__all__ = ["HistoryFormatError", "Lines", "decode_events", "decode_operations", "encode_line"]
+__all__ = ["HistoryFormatError", "Lines", "decode_events", "decode_operations", "decode_watches", "encode_line"]
 
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _operations: msgspec.json.Decoder[Operation] = msgspec.json.Decoder(Operation)
 _events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_watches: msgspec.json.Decoder[WatchRecord] = msgspec.json.Decoder(WatchRecord)
 
 
 class HistoryFormatError(ValueError):
@@ -36,7 +38,7 @@ class Lines(Generic[T]):
     torn: bool
 
 
-def encode_line(item: Operation | Event) -> bytes:
+def encode_line(item: Operation | WatchRecord | Event) -> bytes:
     """One item as a line, newline included."""
     return _encoder.encode(item) + b"\n"
 
@@ -49,6 +51,11 @@ def decode_operations(data: bytes, source: str = "history.jsonl") -> Lines[Opera
 def decode_events(data: bytes, source: str = "events.jsonl") -> Lines[Event]:
     """Read events. Raises HistoryFormatError."""
     return _decode(_events, data, source)
+
+
+def decode_watches(data: bytes, source: str = "watches.jsonl") -> Lines[WatchRecord]:
+    """Read what watchers were told. Raises HistoryFormatError."""
+    return _decode(_watches, data, source)
 
 
 def _decode(decoder: msgspec.json.Decoder[T], data: bytes, source: str) -> Lines[T]:

@@ -27,6 +27,7 @@ __all__ = [
     "Run",
     "Unavailability",
     "Verdict",
+    "WatchCounts",
     "Window",
 ]
 
@@ -39,6 +40,7 @@ Checker: TypeAlias = Literal[
     "leases",
     "leaders",
     "convergence",
+    "watch-guarantees",
     "watch-cache",
     "pods",
     "crash",
@@ -70,6 +72,21 @@ class OperationCounts(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float | None = None
     p99_ms: float | None = None
     max_ms: float | None = None
+
+
+class WatchCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the watchers of one place were told: a member, any member, or the API."""
+
+    watchers: int
+    events: int
+    bookmarks: int
+    """Progress notifications, of etcd."""
+    resumed: int
+    """Watches that went on where the one before had come to."""
+    lost: int
+    """Watches that broke or were refused, not counting those that had come to their agreed end."""
+    compacted: int
+    """Watches that ended because what came next was compacted."""
 
 
 class ArrivalCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +207,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """By workload."""
     operations: dict[str, OperationCounts]
     """By group: ``write`` (write, cas, create and delete) and ``read``."""
+    watches: dict[str, WatchCounts] = {}
+    """By place; empty without watchers."""
     unavailability: dict[str, Unavailability]
     recovery: dict[str, float | None]
     """Per phase of `PHASES`, the worst over all faults; None also when it did not end after one of them."""

@@ -1,7 +1,7 @@
 """The run directory: everything that is needed to argue about a run, as files.
 
-The experiment writes ``history.jsonl`` and ``events.jsonl`` while it runs, so that they survive a run that
-dies. `write` adds what is known in the end: ``result.json``, ``junit.xml`` and ``report.html``. `load` reads
+The experiment writes ``history.jsonl``, ``watches.jsonl`` and ``events.jsonl`` while it runs, so that they survive a
+run that dies. `write` adds what is known in the end: ``result.json``, ``junit.xml`` and ``report.html``. `load` reads
 a directory back, from whichever version of the reports wrote it: only the data files are read.
 """
 

@@ -27,6 +27,11 @@ _RECOVERY = (
     "made it possible."
 )
 
+_WATCHES = (
+    "What watchers were told, by where they watched. A watch of the API ends every few seconds, as agreed, and is "
+    "resumed like one that was lost."
+)
+
 
 def render(run: Run) -> str:
     """The page."""
@@ -47,6 +52,7 @@ def _body(run: Run) -> Markup:
         section("Recovery", _RECOVERY, sections.recovery(result)) if result.recoveries else None,
         section("Faults and their evidence", None, sections.faults(result)),
         section("Operations", None, sections.operations(result)),
+        section("Watches", _WATCHES, sections.watches(result)) if result.watches else None,
         section("How it was run", None, sections.cluster_facts(result)),
     )
     return el(
@@ -54,7 +60,7 @@ def _body(run: Run) -> Markup:
         sections.header(result),
         main,
         footer(
-            "The data of this page stands beside it: result.json, history.jsonl, events.jsonl. "
+            "The data of this page stands beside it: result.json, history.jsonl, watches.jsonl, events.jsonl. "
             "Charts: uPlot 1.6.32 (MIT)."
         ),
         el("script", script_safe(data), type="application/json", id="charts"),

@@ -11,7 +11,17 @@ from ha.report.markup import Markup, el, fragment
 from ha.report.tables import SIGN_CLASSES, fact_table, figure_cells, grid, sign_cell
 from ha.spec.faults import INSTANT
 
-__all__ = ["chart_figures", "cluster_facts", "faults", "header", "judgements", "operations", "recovery", "tiles"]
+__all__ = [
+    "chart_figures",
+    "cluster_facts",
+    "faults",
+    "header",
+    "judgements",
+    "operations",
+    "recovery",
+    "tiles",
+    "watches",
+]
 
 _FEW = 3
 """More faults than this are folded away."""
@@ -113,6 +123,14 @@ def operations(result: Result) -> Markup:
         rows.append([el("th", group, scope="row"), *figures])
     headings = ["", "ok", "refused", "unknown", "p50", "p99", "max", "longest outage", "outages in all"]
     return grid(headings, rows, figures_from=1)
+
+
+def watches(result: Result) -> Markup:
+    """What watchers were told, by where they watched."""
+    rows = [
+        [el("th", place, scope="row"), *figure_cells(*words.watched(found))] for place, found in result.watches.items()
+    ]
+    return grid(["", *words.WATCH_COLUMNS], rows, figures_from=1)
 
 
 def chart_figures(run: Run, charts: Mapping[str, Chart]) -> Markup:

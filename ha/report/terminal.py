@@ -33,6 +33,7 @@ def render(result: Result) -> RenderableType:
         _verdict(result),
         _judgements(result),
         _operations(result),
+        _watches(result),
         _recovery(result),
         _faults(result),
         _facts(result),
@@ -93,6 +94,16 @@ def _operations(result: Result) -> Table:
             words.milliseconds(counts.p99_ms),
             *words.outage(result.unavailability.get(group)),
         )
+    return table
+
+
+def _watches(result: Result) -> Table | None:
+    if not result.watches:
+        return None
+    columns = words.WATCH_COLUMNS
+    table = plain_table("watches at", *columns, right=len(columns))
+    for place, watched in result.watches.items():
+        table.add_row(Text(place), *words.watched(watched))
     return table
 
 

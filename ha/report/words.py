@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
-from ha.history.result import ArrivalCounts, FaultRecord, Result, Unavailability, Verdict
+from ha.history.result import ArrivalCounts, FaultRecord, Result, Unavailability, Verdict, WatchCounts
 from ha.spec.faults import INSTANT
 
 __all__ = [
     "NOT_REACHED",
     "PHASE_NAMES",
     "VERDICT_WORDS",
+    "WATCH_COLUMNS",
     "bytes_text",
     "count",
     "evidence_summary",
@@ -30,6 +31,7 @@ __all__ = [
     "safety",
     "schedule",
     "seconds",
+    "watched",
     "world",
 ]
 
@@ -88,6 +90,15 @@ def schedule(arrivals: Mapping[str, ArrivalCounts]) -> str:
     return f"{count(asked)} requests, {loop}" + (
         f"; {count(late)} asked late, {seconds(latest_s)} at most" if late else ""
     )
+
+
+WATCH_COLUMNS = ("watchers", "events", "bookmarks", "resumed", "lost", "compacted")
+
+
+def watched(found: WatchCounts) -> list[str]:
+    """The figures of `WATCH_COLUMNS`."""
+    figures = (found.watchers, found.events, found.bookmarks, found.resumed, found.lost, found.compacted)
+    return [count(figure) for figure in figures]
 
 
 def world(result: Result) -> str:

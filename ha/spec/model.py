@@ -73,7 +73,7 @@ FaultName: TypeAlias = Literal[
     "clock-rate",
 ]
 Direction: TypeAlias = Literal["both", "inbound", "outbound"]
-WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store"]
+WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store", "watch"]
 WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
@@ -290,10 +290,11 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(
             description="register: read, write and compare-and-set a few ConfigMaps. create: ConfigMaps that must all "
             "be there in the end. deployment: a Deployment whose Pods must run. store: everything that etcd's API "
-            "offers, asked of its members directly, each client of one member."
+            "offers, asked of its members directly, each client of one member. watch: clients that follow whatever the "
+            "other workloads write, at single members, at all of them and at the API."
         ),
     ]
-    clients: Annotated[int, Meta(ge=1, le=256, description="register, create, store: concurrent clients.")] = 4
+    clients: Annotated[int, Meta(ge=1, le=256, description="All but deployment: concurrent clients, or watchers.")] = 4
     rate_per_s: Annotated[
         Rate | None, Meta(description="register, create, store: requests per second, all clients together.")
     ] = field(name="rate", default=None)

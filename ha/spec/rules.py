@@ -43,9 +43,12 @@ _FIELDS_OF_WORKLOAD = {
     "create": {"clients", "rate"},
     "deployment": {"replicas"},
     "store": {"clients", "rate", "keys"},
+    "watch": {"clients"},
 }
 _WRITES = {"register", "create", "store"}
 """Workloads that write, hence show whether a write is lost."""
+_WITHOUT_API = {"store", "watch"}
+"""Workloads that a store alone can serve."""
 _OF_CONTROL_PLANE = ("controller_manager_takeover", "scheduler_takeover", "node_not_ready", "pods_running_elsewhere")
 
 
@@ -302,9 +305,13 @@ def _core(shape: Topology, core: Sequence[str], report: Report) -> None:
 
 def _needs_no_api(shape: Topology, spec: Experiment, report: Report) -> None:
     for i, workload in enumerate(spec.workloads):
-        if workload.type != "store":
+        if workload.type not in _WITHOUT_API:
             message = f"topology {shape.name!r} has no control plane, so nobody serves a {workload.type} workload"
-            report(f"workloads[{i}].type", message, allowed="store, or a topology with a control plane")
+            report(
+                f"workloads[{i}].type",
+                message,
+                allowed=f"{' or '.join(sorted(_WITHOUT_API))}, or a topology with a control plane",
+            )
     for phase in _OF_CONTROL_PLANE:
         if phase in spec.expect.recovery:
             message = f"topology {shape.name!r} has no control plane"

@@ -10,6 +10,7 @@ from typing import TypeVar
 import trio
 
 from ha.history import Operation
+from ha.history.watch import WatchRecord
 from ha.spec import Workload
 from ha.workload.client import Client
 from ha.workload.connection import Connection
@@ -33,12 +34,15 @@ class Context:
 
     name: str
     spec: Workload
+    workloads: Mapping[str, Workload]
+    """All of the run, by name."""
     host: Host
     server: Address | None
     """The control-plane endpoint; None: there is none."""
     members: Mapping[str, Address]
     """Where the etcd members serve clients, by name."""
     recorder: Recorder
+    record_watch: Callable[[WatchRecord], None]
     timeout_s: float
     """Of each request."""
     patience_s: float

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from ha.history import Operation
+from ha.history.watch import WatchRecord
 from ha.spec import Workload
 from ha.workload.catalogue import Driver, registry
 from ha.workload.context import Context, NotSetUpError
@@ -25,8 +26,8 @@ class Load:
     """The clients of a run. They reach the cluster at `server` (None: there is no API), and the etcd members at
     `members`; each request is bounded by `timeout_s`.
 
-    `record` gets every operation as it ends; `now_s` is the run's clock. The workloads are named after their
-    type, the second of a type ``register-2`` and so on.
+    `record` gets every operation as it ends, `record_watch` whatever a watcher is told; `now_s` is the run's clock. The
+    workloads are named after their type, the second of a type ``register-2`` and so on.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Load:
         server: Address | None,
         members: Mapping[str, Address],
         record: Callable[[Operation], None],
+        record_watch: Callable[[WatchRecord], None],
         now_s: Callable[[], float],
         timeout_s: float,
         patience_s: float = PATIENCE_S,
@@ -50,10 +52,12 @@ class Load:
                 Context(
                     name=name,
                     spec=spec,
+                    workloads=self._workloads,
                     host=host,
                     server=server,
                     members=members,
                     recorder=self._recorder,
+                    record_watch=record_watch,
                     timeout_s=timeout_s,
                     patience_s=patience_s,
                 )

@@ -22,6 +22,8 @@ _CLAIM = (
 _CLIENTS = [(1, 2), (3, 4), (1, 6)]
 _RATE_PER_S = [(1, 10.0), (3, 20.0), (1, 50.0)]
 _KEYS = [(1, 1), (2, 3), (1, 10)]
+_WATCHED = [(3, False), (2, True)]
+_WATCHERS = [(1, 4), (2, 8), (1, 12)]
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,10 +55,11 @@ def cases(draw: st.DrawFn, space: Space, seed: int) -> Scenario:
         liveness=Liveness(core=core, within_s=_within_s(shape)),
         observe_s=_OBSERVE_S,
     )
+    disturbed = draw(draw_faults(undisturbed, shape, seed))
     return Scenario(
         name=f"fuzz-{seed}",
         topology=shape,
-        experiment=draw(draw_faults(undisturbed, shape, seed)),
+        experiment=msgspec.structs.replace(disturbed, workloads=[*workloads, *draw(_others())]),
         world="sim",
         seed=seed,
         mutant=space.mutant,
@@ -75,6 +78,12 @@ def _workloads(draw: st.DrawFn, shape: Topology) -> list[Workload]:
     if draw(pick([(3, False), (1, True)])):
         workloads.append(draw(_clients("store")))
     return workloads
+
+
+@st.composite
+def _others(draw: st.DrawFn) -> list[Workload]:
+    """What looks on. It is drawn last, so that it changes nothing of the rest of a case."""
+    return [Workload(type="watch", clients=draw(pick(_WATCHERS)))] if draw(pick(_WATCHED)) else []
 
 
 @st.composite

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ha.check.series import availability_series, latency_series
-from ha.check.summary import counts
-from ha.history.result import OperationCounts
+from ha.check.summary import counts, watch_counts
+from ha.history.result import OperationCounts, WatchCounts
+from ha.history.store import Version
+from ha.history.watch import WatchBegun, WatchedEvent, WatchEnded, WatchTold
 from tests.unit.check.ops import op
 
 
@@ -53,3 +57,24 @@ def test_slices_fill_the_interval_whatever_binary_fractions_say():
 def test_slice_without_length_is_refused():
     with pytest.raises(ValueError, match="slice of 0 s"):
         latency_series([], 0, 1, bucket_s=0)
+
+
+def test_watchers_count_where_they_watch() -> None:
+    def who(client: int, number: int = 0) -> dict[str, Any]:
+        return {"workload": "watch", "client": client, "number": number, "at_s": 1.0}
+
+    event = WatchedEvent("PUT", Version("a", "v", 5, 5, 1))
+    records = [
+        WatchBegun(**who(1), server="API", key="a", revision=4),
+        WatchEnded(**who(2), reason="lost"),
+        WatchBegun(**who(0), server="etcd-1", key="a", revision=4),
+        WatchTold(**who(0), revision=5, events=[event, event]),
+        WatchTold(**who(0), revision=9),
+        WatchEnded(**who(0), reason="compacted", compact_revision=12),
+        WatchBegun(**who(0, 1), server="etcd-1", key="a", revision=12, resumed=True),
+        WatchEnded(**who(0, 1), reason="lost"),
+    ]
+    assert list(watch_counts(records)) == ["etcd-1", "API"]
+    assert watch_counts(records)["etcd-1"] == WatchCounts(
+        watchers=1, events=2, bookmarks=1, resumed=1, lost=1, compacted=1
+    )

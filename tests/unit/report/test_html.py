@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from ha.history.result import Claim, Run, Unavailability
+from ha.history.result import Claim, Run, Unavailability, WatchCounts
 from ha.report import html
 from tests.unit.report.sample import sample
 
@@ -184,6 +184,15 @@ def test_outage_too_short_to_count_is_none_and_says_than_what(run: Run) -> None:
         html.render(msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, unavailability=none)))
     ).words
     assert "Longest write outage none longer than 100 ms" in words
+
+
+def test_what_watchers_were_told_is_shown_by_place(run: Run, page: Page) -> None:
+    told = WatchCounts(watchers=2, events=1234, bookmarks=7, resumed=3, lost=1, compacted=0)
+    result = msgspec.structs.replace(run.result, watches={"any member": told})
+    text = " ".join(Page(html.render(msgspec.structs.replace(run, result=result))).text)
+    assert "any member" in text
+    assert "1,234" in text
+    assert "Watches" not in " ".join(page.text)
 
 
 def test_license_of_the_charting_library_is_in_the_page(page: Page) -> None:

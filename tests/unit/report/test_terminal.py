@@ -6,7 +6,7 @@ import trio
 from rich.console import Console
 
 from ha.history import FaultEvent, PhaseEvent
-from ha.history.result import ArrivalCounts, Claim, Result, Unavailability
+from ha.history.result import ArrivalCounts, Claim, Result, Unavailability, WatchCounts
 from ha.report import terminal, words
 from ha.report.progress import Progress
 from tests.unit.report.sample import sample
@@ -60,6 +60,13 @@ def test_figures_are_whole_at_eighty_columns() -> None:
     none = {"write": Unavailability(longest_s=0.0, total_s=0.0, threshold_s=0.1)}
     text = printed(msgspec.structs.replace(RESULT, unavailability=none), width=80)
     assert "write   2,090        95        38   11.9 ms   290 ms      ≤ 100 ms       —" in text
+
+
+def test_what_watchers_were_told_is_shown_by_place() -> None:
+    told = WatchCounts(watchers=2, events=1234, bookmarks=7, resumed=3, lost=1, compacted=0)
+    text = printed(msgspec.structs.replace(RESULT, watches={"etcd-1": told}), width=80)
+    assert "etcd-1              2    1,234           7         3      1           0" in text
+    assert "watches at" not in printed(RESULT)
 
 
 def test_brackets_in_a_claim_are_printed_as_they_are() -> None:

@@ -14,7 +14,10 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "anchor-bomb": [(ROOT, "anchors and aliases are not allowed")],
     "api-workload-on-a-store": [
         ("workloads[0].type", "topology 'etcd-3' has no control plane, so nobody serves a register workload"),
-        ("workloads[1].type", "nobody serves a deployment workload; allowed: store, or a topology with a control"),
+        (
+            "workloads[1].type",
+            "nobody serves a deployment workload; allowed: store or watch, or a topology with a control",
+        ),
         ("faults[0].target", "topology 'etcd-3' has no scheduler-leader to be hit"),
         ("expect.recovery.scheduler_takeover", "topology 'etcd-3' has no control plane"),
     ],

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from ha.history import Operation
+from ha.history.watch import WatchRecord
 from ha.spec import Workload
 from ha.workload import Load
 from ha.world import Address, Listener, Network, Stream
@@ -36,6 +37,7 @@ class Bench:
     world: FakeWorld
     api: FakeApi = field(default_factory=FakeApi)
     history: list[Operation] = field(default_factory=list)
+    watches: list[WatchRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.host = self.world.host("client")
@@ -48,6 +50,7 @@ class Bench:
             server=Address(self.world.address("api"), PORT),
             members={},
             record=self.history.append,
+            record_watch=self.watches.append,
             now_s=trio.current_time,
             timeout_s=timeout_s,
             patience_s=patience_s,

@@ -57,6 +57,7 @@ def test_cases_differ_in_all_that_they_are_made_of() -> None:
         "create",
         "deployment",
         "store",
+        "watch",
     }
     assert {case.topology.timings_name for case in drawn} == {"fast", "explicit", "upstream"}
     assert 0.3 < sum(case.topology.store_alone for case in drawn) / len(drawn) < 0.6
