@@ -18,8 +18,11 @@ __all__ = ["markdown"]
 _PREFACE = """\
 A fault counts only when something shows that it took effect; without such evidence a run is inconclusive. What a world
 cannot do is refused when the file is read. `target`, `at`, `for` and `every` are common to all; the fields of a fault
-are described in [spec.md](spec.md#fault). In the simulated world the evidence is the world's own books: it is what is
-being disturbed."""
+are described in [spec.md](spec.md#fault).
+
+In the real world a link is disturbed by the processes that dialled its connections. They say that they obey, and when
+it is over what it did to them; a disturbance that did nothing at all is not attested. In the simulated world the
+evidence is the world's own books: it is what is being disturbed."""
 
 
 def markdown() -> str:

@@ -270,13 +270,13 @@ Link: TypeAlias = tuple[str, str]
 """One direction between two nodes, by name: from, to. Hosts of clients are no nodes, and nothing hits them."""
 
 
-class Cut(msgspec.Struct, frozen=True):
+class Cut(msgspec.Struct, frozen=True, tag=True):
     """Nothing passes these links. What is sent waits, as TCP retransmits it, and arrives when they are mended."""
 
     links: tuple[Link, ...]
 
 
-class Delay(msgspec.Struct, frozen=True):
+class Delay(msgspec.Struct, frozen=True, tag=True):
     """What passes these links takes so much longer, plus up to `jitter_s` more. Order is kept."""
 
     links: tuple[Link, ...]
@@ -284,34 +284,34 @@ class Delay(msgspec.Struct, frozen=True):
     jitter_s: float = 0.0
 
 
-class Bandwidth(msgspec.Struct, frozen=True):
+class Bandwidth(msgspec.Struct, frozen=True, tag=True):
     """Each of these links passes so many bytes a second, over all its connections."""
 
     links: tuple[Link, ...]
     bytes_per_s: float
 
 
-class Refuse(msgspec.Struct, frozen=True):
+class Refuse(msgspec.Struct, frozen=True, tag=True):
     """New connections dialled over these links are refused; those that are open stay."""
 
     links: tuple[Link, ...]
 
 
-class DiskFull(msgspec.Struct, frozen=True):
+class DiskFull(msgspec.Struct, frozen=True, tag=True):
     """ENOSPC for whatever would make a file grow. `process` None: every process of the node, also below."""
 
     node: str
     process: str | None = None
 
 
-class DiskError(msgspec.Struct, frozen=True):
+class DiskError(msgspec.Struct, frozen=True, tag=True):
     """EIO from every sync and replace."""
 
     node: str
     process: str | None = None
 
 
-class SlowDisk(msgspec.Struct, frozen=True):
+class SlowDisk(msgspec.Struct, frozen=True, tag=True):
     """Every sync and replace takes so much longer."""
 
     node: str
@@ -319,7 +319,7 @@ class SlowDisk(msgspec.Struct, frozen=True):
     process: str | None = None
 
 
-class BitFlip(msgspec.Struct, frozen=True):
+class BitFlip(msgspec.Struct, frozen=True, tag=True):
     """One bit of what is durable is flipped, where the seed says. It is found when it is read: after a restart.
     Lifting puts it right again, as a scrub from a mirror does, unless the file was replaced meanwhile.
     """
@@ -328,14 +328,14 @@ class BitFlip(msgspec.Struct, frozen=True):
     process: str | None = None
 
 
-class ClockOffset(msgspec.Struct, frozen=True):
+class ClockOffset(msgspec.Struct, frozen=True, tag=True):
     """The node's wall clock jumps by so much, and back when lifted."""
 
     node: str
     offset_s: float
 
 
-class ClockRate(msgspec.Struct, frozen=True):
+class ClockRate(msgspec.Struct, frozen=True, tag=True):
     """The node's wall clock runs at this rate (1: as it should). Lifted, it is right again at once."""
 
     node: str

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _Bandwidth:
     name = "bandwidth"
     summary = "each link between the target and the others passes so many bytes a second, both ways"
-    attestation = "the world's table of links"
+    attestation = "that all processes obey; the bytes that were held up meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _BridgePartition:
     name = "bridge-partition"
     summary = "the target's nodes fall into two halves, and one of them sees both"
-    attestation = "the world's table of links; the bytes and connections that it held up meanwhile"
+    attestation = "that all processes obey; the bytes and connections that were held up meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _Delay:
     name = "delay"
     summary = "what passes between the target and the others takes longer, both ways"
-    attestation = "the world's table of links"
+    attestation = "that all processes obey; the bytes that were held up meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _Partition:
     name = "partition"
     summary = "nothing passes between the target and the others, in both directions or in one"
-    attestation = "the world's table of links; the bytes and connections that it held up meanwhile"
+    attestation = "that all processes obey; the bytes and connections that were held up meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

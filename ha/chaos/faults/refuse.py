@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _Refuse:
     name = "refuse"
     summary = "new connections from the others to the target are refused; those that are open stay"
-    attestation = "the world's table of links; the connections that it refused meanwhile"
+    attestation = "that all processes obey; the connections that were refused meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _RingPartition:
     name = "ring-partition"
     summary = "the target's nodes stand in a ring and reach their neighbours only: each sees another majority"
-    attestation = "the world's table of links; the bytes and connections that it held up meanwhile"
+    attestation = "that all processes obey; the bytes and connections that were held up meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

@@ -20,17 +20,20 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import trio
 
+from ha.world.real import wire
 from ha.world.real.disk import RealDisk
+from ha.world.real.disturbances import Disturbances
 from ha.world.real.host import Log, RealHost
 from ha.world.real.lifeline import die_with_parent, set_process_title
 from ha.world.real.link import Link
+from ha.world.real.links import Links, Meters
 from ha.world.real.net import LoopbackNetwork
 from ha.world.real.processes import NodeProcesses
 from ha.world.real.programs import Program
@@ -56,6 +59,10 @@ class Birth:
     zygote: int
     control: socket.socket
     log_fd: int
+    nodes: Mapping[str, str]
+    subnets: Mapping[str, str]
+    meters: Meters
+    in_force: Sequence[wire.InForce]
 
 
 def run(birth: Birth) -> NoReturn:
@@ -92,24 +99,14 @@ def _stream(birth: Birth, purpose: str) -> str:
 
 
 async def _main(birth: Birth) -> int:
-    link = Link(birth.control)
-    host = RealHost(
-        node=birth.node,
-        process=birth.name,
-        address=birth.address,
-        subnet=birth.subnet,
-        net=LoopbackNetwork(birth.address),
-        disk=RealDisk(birth.directory / "disks" / birth.node / birth.name),
-        processes=NodeProcesses(link, birth.node),
-        random=random.Random(_stream(birth, "host")),  # noqa: S311  (reproducible on purpose)
-        log=Log(_STDERR),
-    )
+    log = Log(_STDERR)
     code = 0
-    host.log("process started", program=birth.program.name, pid=os.getpid(), incarnation=birth.incarnation)
+    log("process started", program=birth.program.name, pid=os.getpid(), incarnation=birth.incarnation)
     with trio.open_signal_receiver(signal.SIGTERM) as terminations:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_follow_zygote, link, host.log)
+            host, link = _new_host(birth, log, nursery.start_soon)
+            nursery.start_soon(_follow_zygote, link, log)
             program = trio.CancelScope()
             nursery.start_soon(_cancel_on, terminations, program)
             try:
@@ -120,8 +117,34 @@ async def _main(birth: Birth) -> int:
                 code = 1
             nursery.cancel_scope.cancel()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # too late to matter
-    host.log("process ended", code=code, terminated=program.cancel_called)
+    log("process ended", code=code, terminated=program.cancel_called)
     return code
+
+
+def _new_host(birth: Birth, log: Log, spawn: Callable[..., None]) -> tuple[RealHost, Link]:
+    links = Links(
+        birth.node,
+        birth.nodes,
+        birth.subnets,
+        meters=birth.meters,
+        random=random.Random(_stream(birth, "links")),  # noqa: S311  (reproducible on purpose)
+        spawn=spawn,
+    )
+    disturbances = Disturbances(links)
+    disturbances.impose(birth.in_force)
+    link = Link(birth.control, disturbances.obey)
+    host = RealHost(
+        node=birth.node,
+        process=birth.name,
+        address=birth.address,
+        subnet=birth.subnet,
+        net=LoopbackNetwork(birth.address, links),
+        disk=RealDisk(birth.directory / "disks" / birth.node / birth.name),
+        processes=NodeProcesses(link, birth.node),
+        random=random.Random(_stream(birth, "host")),  # noqa: S311  (reproducible on purpose)
+        log=log,
+    )
+    return host, link
 
 
 async def _follow_zygote(link: Link, log: Log) -> None:

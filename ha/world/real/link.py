@@ -13,12 +13,13 @@ from __future__ import annotations
 import socket
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
 import trio
 
+from ha.world import Link as LinkName
 from ha.world import NotAttestedError, ProcessInfo, Signal
 from ha.world.real import wire
 
@@ -79,7 +80,9 @@ class _Waiting:
 class Link:
     """A connection to the zygote."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, obey: Callable[[wire.Disturb], wire.Obeyed] | None = None) -> None:
+        """`obey`: what a process does when it is to be disturbed."""
+        self._obey = obey
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._sending = trio.Lock()
         self._next_id = 1
@@ -107,10 +110,15 @@ class Link:
         frames = wire.Frames()
         while data := await self._stream.receive_some(65536):
             for body in frames.feed(bytes(data)):
-                self._take(wire.decode_message(body))
+                message = wire.decode_message(body)
+                if isinstance(message, wire.Disturb):
+                    assert self._obey is not None, "nobody disturbs the supervisor"
+                    await self.send(self._obey(message))
+                else:
+                    self._take(message)
         return "the zygote closed the connection"
 
-    def _take(self, message: wire.Message) -> None:
+    def _take(self, message: wire.Ready | wire.Reply | wire.Exited) -> None:
         match message:
             case wire.Exited():
                 for subscription in list(self._subscriptions):
@@ -184,6 +192,14 @@ class Link:
         reply = await self._ask(lambda i: wire.SendSignal(id=i, node=node, name=name, signal=signal, observe=observe))
         assert isinstance(reply, wire.Observed), reply
         return reply.evidence
+
+    async def disturb(
+        self, nodes: Sequence[str], in_force: Sequence[wire.InForce], reset: Sequence[LinkName] = ()
+    ) -> dict[str, dict[int, dict[str, float]]]:
+        """Tell all processes of these nodes what is in force, and wait until they obey; what they met of it."""
+        reply = await self._ask(lambda i: wire.Disturb(i, list(nodes), list(in_force), list(reset)))
+        assert isinstance(reply, wire.Disturbed), reply
+        return reply.met
 
     async def close(self) -> None:
         """Ask the zygote to kill everything; subscriptions end quietly from here on. Raises WorldLostError."""

@@ -5,9 +5,9 @@ ports. A run takes one 127.n.0.0/16 and holds it by a listening guard socket on 
 releases with the process: concurrent runs on one machine do not meet, and nothing has to be cleaned up.
 Nodes and clients are in 127.n.0.0/24; each node has a /24 more for processes with an address of their own.
 
-Dialling binds the own address first, so that the other side sees which node calls (and a later world can
-cut the path between two of them); ``IP_BIND_ADDRESS_NO_PORT`` leaves the choice of the port to connect(2),
-so that ports are only exhausted per destination.
+Dialling binds the own address first, so that the other side sees which node calls;
+``IP_BIND_ADDRESS_NO_PORT`` leaves the choice of the port to connect(2), so that ports are only exhausted per
+destination. A connection to another node is watched over by who dialled it: see `ha.world.real.links`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import socket
 import trio
 
 from ha.world import Address, Listener, Stream
+from ha.world.real.links import Links
+from ha.world.real.stream import DialledStream
 
 __all__ = ["LoopbackNetwork", "Subnet"]
 
@@ -82,13 +84,16 @@ class Subnet:
 
 
 class LoopbackNetwork:
-    """The network as one address of it sees it; see `ha.world.Network`."""
+    """The network as one address of it sees it; see `ha.world.Network`. `links`: those of its node, if it has one."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, links: Links | None = None) -> None:
+        self._address, self._links = address, links
 
     async def dial(self, address: Address) -> Stream:
         """Connect from our own address. Raises OSError."""
+        route = None if self._links is None else self._links.route(address.ip)
+        if route is not None:
+            await route.handshake(address)
         sock = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
@@ -97,7 +102,7 @@ class LoopbackNetwork:
         except BaseException:
             sock.close()
             raise
-        return trio.SocketStream(sock)  # sets TCP_NODELAY
+        return trio.SocketStream(sock) if route is None else DialledStream(sock, route)  # either sets TCP_NODELAY
 
     async def listen(self, port: int) -> Listener:
         """Listen on our own address; port 0 lets the kernel choose. Raises OSError."""

@@ -31,13 +31,19 @@ from ha.world import Link as LinkName
 from ha.world.real import wire
 from ha.world.real.disk import RealDisk
 from ha.world.real.host import Log, RealHost, open_log
+from ha.world.real.imposed import Imposed
 from ha.world.real.link import Link, WorldLostError
 from ha.world.real.net import LoopbackNetwork, Subnet
 from ha.world.real.remains import LeftoverError, ZygoteProcess, proportional_set_size
 
 __all__ = ["FAULTS", "LeftoverError", "RealWorld", "WorldLostError", "open_world"]
 
-FAULTS = frozenset({"kill", "pause", "restart"})
+FAULTS = frozenset(
+    {
+        "bandwidth", "bridge-partition", "delay", "kill", "partition", "pause", "refuse", "reset", "restart",
+        "ring-partition",
+    }
+)  # fmt: skip
 
 _OBSERVE_S = 1.0
 _CLOSE_S = 2.0
@@ -55,6 +61,7 @@ class RealWorld:
         self._setup = setup
         self._directory = Path(setup.directory)
         self._link = Link(zygote.control)
+        self._imposed = Imposed(self._link, setup.nodes)
         self._closing: trio.Event | None = None
 
     @property
@@ -110,16 +117,16 @@ class RealWorld:
         raise NotAttestedError(f"{signal} of {process or 'all'} on {node}: no effect within {_OBSERVE_S} s")
 
     async def impose(self, disturbance: Disturbance) -> Evidence:
-        """None can be, here; `faults` says so before anything runs."""
-        raise AssertionError(f"the real world cannot impose {disturbance}")
+        """Begin a disturbance. Raises LookupError, NotAttestedError."""
+        return await self._imposed.impose(disturbance)
 
     async def lift(self, disturbance: Disturbance) -> Evidence:
-        """See `impose`."""
-        raise AssertionError(f"the real world cannot have imposed {disturbance}")
+        """End one. Raises LookupError when it is not in force, NotAttestedError when it did nothing."""
+        return await self._imposed.lift(disturbance)
 
     async def reset(self, links: Sequence[LinkName]) -> Evidence:
-        """See `impose`."""
-        raise AssertionError(f"the real world cannot reset {links}")
+        """Break connections. Raises LookupError, NotAttestedError when there was none."""
+        return await self._imposed.reset(links)
 
     async def memory_bytes(self) -> dict[str, int]:
         """Proportional set size per process now; one that just ended is left out."""

@@ -6,6 +6,9 @@ process of the same node.
 
 A process may only speak about its own node: the zygote knows each connection's node and ignores the one in
 the request.
+
+A `Disturb` of the supervisor is passed on to every process of the nodes that it names, which says with `Obeyed` that
+it has been done; when all have, the supervisor gets `Disturbed`.
 """
 
 from __future__ import annotations
@@ -14,18 +17,22 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ha.world import ProcessExit, ProcessInfo, Signal
+from ha.world import Disturbance, Link, ProcessExit, ProcessInfo, Signal
 
 __all__ = [
     "Close",
     "Closing",
+    "Disturb",
+    "Disturbed",
     "Exited",
     "Failed",
     "Fault",
     "Frames",
+    "InForce",
     "List",
     "Listed",
     "Message",
+    "Obeyed",
     "Observed",
     "Ready",
     "Reply",
@@ -94,7 +101,34 @@ class Close(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
-Request: TypeAlias = Start | List | SendSignal | Close
+class InForce(msgspec.Struct, frozen=True):
+    """A disturbance, and the number by which it is told from another one that says the same."""
+
+    number: int
+    what: Disturbance
+
+
+class Disturb(msgspec.Struct, frozen=True, tag=True):
+    """Of all disturbances, these are in force now; a process that starts later begins with them. And the connections
+    that were dialled over the links of `reset` are to be broken. Only from the supervisor.
+    """
+
+    id: int
+    nodes: list[str]
+    in_force: list[InForce]
+    reset: list[Link] = []
+
+
+class Obeyed(msgspec.Struct, frozen=True, tag=True):
+    """Answers a `Disturb` that was passed on: by number, what the disturbances that were in force before it or are
+    now did to this process up to now; number 0 stands for the reset.
+    """
+
+    id: int
+    met: dict[int, dict[str, float]]
+
+
+Request: TypeAlias = Start | List | SendSignal | Disturb | Obeyed | Close
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -124,6 +158,15 @@ class Observed(msgspec.Struct, frozen=True, tag=True):
     evidence: dict[str, object]
 
 
+class Disturbed(msgspec.Struct, frozen=True, tag=True):
+    """Answers `Disturb`: what each process met that obeyed, as ``node/process``. One that is paused is not waited for:
+    it obeys as soon as it goes on.
+    """
+
+    id: int
+    met: dict[str, dict[int, dict[str, float]]]
+
+
 class Closing(msgspec.Struct, frozen=True, tag=True):
     """Answers `Close`: every process was sent SIGKILL; the zygote reaps them and exits."""
 
@@ -149,8 +192,8 @@ class Exited(msgspec.Struct, frozen=True, tag=True):
     exit: ProcessExit
 
 
-Reply: TypeAlias = Started | Listed | Observed | Closing | Failed
-Message: TypeAlias = Ready | Reply | Exited
+Reply: TypeAlias = Started | Listed | Observed | Disturbed | Closing | Failed
+Message: TypeAlias = Ready | Reply | Exited | Disturb
 
 _encoder = msgspec.msgpack.Encoder()
 _requests: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

@@ -33,6 +33,7 @@ from ha.world import ProcessExit, ProcessInfo
 from ha.world.real import child, programs, wire
 from ha.world.real.host import Log, open_log
 from ha.world.real.lifeline import set_process_title
+from ha.world.real.links import Meters
 from ha.world.real.observation import NUMBERS, Observation
 from ha.world.real.peer import Peer
 from ha.world.real.table import Node, Table
@@ -46,6 +47,24 @@ class _Closed(Exception):  # noqa: N818  (the way out of the loop)
     """The world is over."""
 
 
+class _Order:
+    """A disturbance that processes were told of. `waiting`: for whom, by name."""
+
+    def __init__(self, waiting: dict[Peer, str]) -> None:
+        self._waiting = waiting
+        self.met: dict[str, dict[int, dict[str, float]]] = {}
+
+    def obeyed(self, peer: Peer, met: dict[int, dict[str, float]]) -> None:
+        """One of them did it."""
+        name = self._waiting.pop(peer, None)
+        if name is not None:
+            self.met[name] = met
+
+    def is_done(self) -> bool:
+        """Whether all did that could."""
+        return all(peer.closed or peer.muted for peer in self._waiting)
+
+
 class Zygote:
     """See the module. `run` is the loop."""
 
@@ -55,6 +74,9 @@ class Zygote:
         self._table = Table(setup.nodes)
         self._selector = selectors.DefaultSelector()
         self._observations: list[tuple[Peer, Observation]] = []
+        self._meters = Meters(setup.nodes)
+        self._in_force: list[wire.InForce] = []
+        self._orders: dict[int, _Order] = {}
         self._peers: dict[int, Peer] = {}
         """The connection of each process, by pid."""
         self._supervisor = Peer(control, None, self._selector)
@@ -99,18 +121,7 @@ class Zygote:
     def _answer(self, peer: Peer, request: wire.Request) -> None:
         reply: wire.Reply | None
         try:
-            match request:
-                case wire.Start():
-                    reply = wire.Started(request.id, self._start(peer, request))
-                case wire.List():
-                    reply = wire.Listed(request.id, self._node(peer, request.node).listing())
-                case wire.SendSignal():
-                    reply = self._signal(peer, request)
-                case wire.Close() if peer is self._supervisor:
-                    peer.send(wire.Closing(request.id))
-                    raise _Closed
-                case _:
-                    raise wire.WireError(f"{type(request).__name__} from a process")
+            reply = self._do(peer, request)
         except ValueError as error:
             reply = wire.Failed(request.id, "value", str(error))
         except LookupError as error:
@@ -119,6 +130,27 @@ class Zygote:
             reply = wire.Failed(request.id, "os", error.strerror or str(error), error.errno or 0)
         if reply is not None:
             peer.send(reply)
+
+    def _do(self, peer: Peer, request: wire.Request) -> wire.Reply | None:
+        """None: the reply follows when there is something to tell, or there is none."""
+        match request:
+            case wire.Start():
+                return wire.Started(request.id, self._start(peer, request))
+            case wire.List():
+                return wire.Listed(request.id, self._node(peer, request.node).listing())
+            case wire.SendSignal():
+                return self._signal(peer, request)
+            case wire.Disturb() if peer is self._supervisor:
+                self._disturb(request)
+            case wire.Obeyed():
+                if request.id in self._orders:  # else it was paused, and nobody waits for it
+                    self._orders[request.id].obeyed(peer, request.met)
+            case wire.Close() if peer is self._supervisor:
+                peer.send(wire.Closing(request.id))
+                raise _Closed
+            case _:
+                raise wire.WireError(f"{type(request).__name__} from a process")
+        return None
 
     def _node(self, peer: Peer, asked: str) -> Node:
         return self._table.node(asked if peer.node is None else peer.node)
@@ -146,6 +178,10 @@ class Zygote:
             zygote=os.getpid(),
             control=theirs,
             log_fd=log_fd,
+            nodes=self._setup.nodes,
+            subnets=self._setup.subnets,
+            meters=self._meters,
+            in_force=self._in_force,
         )
         try:
             pid = os.fork()
@@ -191,6 +227,18 @@ class Zygote:
         self._observations.append((peer, observation))
         return None
 
+    def _disturb(self, order: wire.Disturb) -> None:
+        """Pass it on to the processes of its nodes; the reply follows when they obeyed."""
+        nodes = [self._table.node(node) for node in order.nodes]
+        self._in_force = order.in_force
+        waiting: dict[Peer, str] = {}
+        for node in nodes:
+            for info in node.processes.values():
+                mate = self._peers[info.pid]
+                mate.send(order)
+                waiting[mate] = f"{node.name}/{info.name}"
+        self._orders[order.id] = _Order(waiting)
+
     def _reap(self) -> None:
         """Collect the dead and tell the supervisor and their neighbours."""
         for pid, status in iter(_wait, None):
@@ -222,6 +270,10 @@ class Zygote:
             elif not peer.closed:
                 open_ones.append((peer, observation))
         self._observations = open_ones
+        for number, order in list(self._orders.items()):
+            if order.is_done():
+                self._supervisor.send(wire.Disturbed(number, order.met))
+                del self._orders[number]
 
     def _kill_all(self) -> None:
         for node in self._table.nodes.values():

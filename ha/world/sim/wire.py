@@ -157,8 +157,9 @@ class Wire:
 
     async def until_open(self, source: str, destination: str) -> None:
         """Wait until both directions are open."""
+        for link in (self.link(source, destination), self.link(destination, source)):
+            link.stalled += link.cuts > 0
         while self.is_cut(source, destination) or self.is_cut(destination, source):
-            self.link(source, destination).stalled += 1
             await self._changed.wait()
 
     # -- connections ---------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ class Wire:
 
     def reset_all(self, directions: Iterable[_Direction]) -> int:
         """Break every connection that was dialled in these directions, for both of its ends. Returns how many."""
-        dialled = [pipe for d in directions for pipe in self.link(*d).pipes if pipe.answers is not None]
+        dialled = [p for d in directions for p in self.link(*d).pipes if p.answers is not None and not p.is_broken_off]
         for pipe in dialled:
             assert pipe.answers is not None
             pipe.break_off()
@@ -218,9 +219,11 @@ class Pipe:
 
     def put(self, data: bytes) -> None:
         """Send a segment."""
-        wire, now = self.wire, self._clock.current_time()
+        wire, now, link = self.wire, self._clock.current_time(), self._link
         wire.trace.add(now, self.number, data)
-        arrival = max(self._last_arrival, wire.arrival(self._link, now, len(data)))
+        if link.cuts or link.delays or link.bandwidths:
+            link.held_bytes += len(data)
+        arrival = max(self._last_arrival, wire.arrival(link, now, len(data)))
         self._last_arrival = arrival
         self._in_flight.append((arrival, data))
         self._used_bytes += len(data)
@@ -232,6 +235,11 @@ class Pipe:
             self._reset_at = max(self._last_arrival, self.wire.arrival(self._link, self._clock.current_time(), 0))
             self._clock.call_at(self._reset_at, self.arrive)
         self._room.unpark_all()
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether it will end with a reset."""
+        return self._reset_at is not None
 
     def is_closed_for_writing(self) -> bool:
         """Whether the next bytes will be answered with a reset."""
@@ -256,7 +264,6 @@ class Pipe:
     def arrive(self) -> None:
         """Move what is due into the receiver's buffer, unless the link is cut."""
         if self._link.cuts:
-            self._link.held_bytes += sum(len(data) for _, data in self._in_flight)
             return
         now = self._clock.current_time()
         in_flight = self._in_flight

@@ -40,6 +40,7 @@ from ha.world import (
     Signal,
     SlowDisk,
 )
+from ha.world.described import described, nodes_of
 from ha.world.sim.disk import Flipped, SimDisk
 from ha.world.sim.host import NodeClock, SimHost
 from ha.world.sim.scheduling import PROCESS, Gate
@@ -354,7 +355,7 @@ class SimWorld:
                 seen["clock_after"] = clock.now()
         self._trace(f"impose {disturbance}")
         self._imposed.append((disturbance, self._counted(disturbance), flipped))
-        return {"in_force": _described(disturbance), **seen}
+        return {"in_force": described(disturbance), **seen}
 
     async def lift(self, disturbance: Disturbance) -> Evidence:
         """See `ha.world.World`. Raises LookupError when it is not in force."""
@@ -381,7 +382,7 @@ class SimWorld:
                 clock.lift(disturbance)
                 meanwhile["clock_after"] = clock.now()
         self._trace(f"lift {disturbance}")
-        return {"lifted": _described(disturbance), **meanwhile}
+        return {"lifted": described(disturbance), **meanwhile}
 
     async def reset(self, links: Sequence[Link]) -> Evidence:
         """See `ha.world.World`."""
@@ -393,14 +394,9 @@ class SimWorld:
         return {"connections_reset": count}
 
     def _check_known(self, disturbance: Disturbance) -> None:
-        match disturbance:
-            case Cut() | Delay() | Bandwidth() | Refuse():
-                nodes = {node for link in disturbance.links for node in link}
-            case _:
-                nodes = {disturbance.node}
-        unknown = nodes - self._addresses.keys()
-        if unknown:
-            raise LookupError(f"no node {min(unknown)!r}")
+        for node in nodes_of(disturbance):
+            if node not in self._addresses:
+                raise LookupError(f"no node {node!r}")
 
     def _directions(self, links: Sequence[Link]) -> list[tuple[str, str]]:
         return [(self.address(source), self.address(destination)) for source, destination in links]
@@ -451,15 +447,6 @@ class SimWorld:
 
 def _hits(disturbance: DiskFull | DiskError | SlowDisk | BitFlip, node: str, process: str) -> bool:
     return disturbance.node == node and disturbance.process in (None, process)
-
-
-def _described(disturbance: Disturbance) -> dict[str, object]:
-    """A disturbance for people."""
-    fields = msgspec.structs.asdict(disturbance)
-    links = fields.pop("links", None)
-    if links is not None:
-        fields["links"] = [f"{source} → {destination}" for source, destination in links]
-    return {"kind": type(disturbance).__name__, **{name: value for name, value in fields.items() if value is not None}}
 
 
 @asynccontextmanager

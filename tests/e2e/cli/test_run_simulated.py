@@ -147,7 +147,6 @@ def test_ctrl_c_ends_a_simulation(tmp_path: Path, moment: int) -> None:
     ("arguments", "says"),
     [
         (["stacked-3", "--check-determinism"], "--check-determinism: the real world is never the same twice"),
-        ([SCENARIO, "--world", "real"], "scenario.yaml:17: experiment.faults[1].fault: the real world cannot inject"),
         ([SCENARIO, "--seed", "-1"], "'-1' is no integer from 0 to"),
         ([SCENARIO, "--world", "moon"], "invalid choice: 'moon'"),
         ([SCENARIO, "--engine", "paxos"], "invalid choice: 'paxos'"),
@@ -165,13 +164,13 @@ def test_what_a_world_cannot_do_is_refused_before_anything_starts(
 
 def test_validate_knows_what_the_world_of_a_scenario_can_do(tmp_path: Path) -> None:
     real = tmp_path / "real.yaml"
-    real.write_text(SCENARIO.read_text().replace("world: sim", "world: real"))
+    real.write_text(SCENARIO.read_text().replace("world: sim", "world: real") + "mutant: vote-twice\n")
     unknown = tmp_path / "unknown.yaml"
     unknown.write_text(SCENARIO.read_text() + "mutant: no-such-bug\n")
     done = ha("validate", SCENARIO, real, unknown)
     assert done.returncode == 2
     assert f"{SCENARIO}: Scenario a-bit-of-everything: valid" in done.stdout
-    assert "the real world cannot inject 'partition'; allowed: kill, pause, restart; or world: sim" in done.stderr
+    assert f"{real}:20: mutant: bugs are planted in the simulated world only" in done.stderr
     assert "mutant: unknown mutant 'no-such-bug'" in done.stderr
 
 

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 import trio
 
-from ha.world import Address, Host
+from ha.world import Address, Host, Stream
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,3 +155,28 @@ async def landlord(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_
         await host.processes.start("three", f"{__name__}:echo", b'{"port": 7000}', address=host.address)
     except ValueError as error:
         await host.disk.replace("refused", str(error).encode())
+
+
+class Bridge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    port: int
+    to: str
+
+
+async def bridge(host: Host, config: Bridge, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Passes what it is sent to another node, and back."""
+    listener = await host.net.listen(config.port)
+
+    async def serve(client: trio.SocketStream) -> None:
+        async with client, await host.net.dial(Address.parse(config.to)) as server, trio.open_nursery() as nursery:
+            nursery.start_soon(copy, client, server, nursery.cancel_scope)
+            nursery.start_soon(copy, server, client, nursery.cancel_scope)
+
+    async def copy(source: Stream, sink: Stream, scope: trio.CancelScope) -> None:
+        try:
+            async for data in source:
+                await sink.send_all(data)
+        except trio.BrokenResourceError:
+            pass
+        scope.cancel()
+
+    await trio.serve_listeners(serve, [listener])

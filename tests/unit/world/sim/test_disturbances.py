@@ -1,4 +1,4 @@
-"""What the world can be asked to disturb: each has its effect, tells of it, and is over when it is lifted."""
+"""What only the simulated world promises of disturbances; see `tests.unit.world.test_disturbances` for the rest."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from trio.testing import MockClock
 
 from ha.world import (
     Address,
-    Bandwidth,
     BitFlip,
     ClockOffset,
     ClockRate,
     Cut,
-    Delay,
     DiskError,
     DiskFull,
     NotAttestedError,
-    Refuse,
     SlowDisk,
     Stream,
 )
@@ -56,68 +53,6 @@ async def arrives_in(receiver: Stream, *, within_s: float = 60) -> float:
     return trio.current_time() - began
 
 
-async def test_a_cut_link_holds_what_is_sent_and_says_how_much(autojump_clock: MockClock, world: FakeWorld) -> None:
-    a, b = await connect(world)
-    await world.impose(Cut(THERE))
-    await a.send_all(b"held")
-    await b.send_all(b"the other way is open")
-    assert await arrives_in(a) < 0.1
-    with pytest.raises(trio.TooSlowError):
-        await arrives_in(b, within_s=30)
-    evidence = await world.lift(Cut(THERE))
-    assert evidence["bytes_held"] == 4
-    assert await b.receive_some() == b"held"
-
-
-async def test_a_link_that_is_cut_twice_is_mended_when_both_cuts_are_lifted(
-    autojump_clock: MockClock, world: FakeWorld
-) -> None:
-    a, b = await connect(world)
-    await world.impose(Cut(BOTH))
-    await world.impose(Cut(THERE))
-    await a.send_all(b"x")
-    await world.lift(Cut(BOTH))
-    with pytest.raises(trio.TooSlowError):
-        await arrives_in(b, within_s=10)
-    await world.lift(Cut(THERE))
-    assert await arrives_in(b) < 0.1
-    with pytest.raises(LookupError):
-        await world.lift(Cut(THERE))
-
-
-async def test_nobody_connects_over_a_cut_link_until_it_is_mended(autojump_clock: MockClock, world: FakeWorld) -> None:
-    await world.host("b").net.listen(7)
-    await world.impose(Cut(BACK))
-    with trio.move_on_after(30) as scope:
-        await world.host("a").net.dial(Address(world.address("b"), 7))
-    assert scope.cancelled_caught
-    assert (await world.lift(Cut(BACK)))["connections_held"] == 0
-    await world.host("a").net.dial(Address(world.address("b"), 7))
-
-
-async def test_without_acknowledgements_a_writer_stops_at_the_window(
-    autojump_clock: MockClock, world: FakeWorld
-) -> None:
-    a, b = await connect(world)
-    await world.impose(Cut(BACK))
-    received = 0
-
-    async def read() -> None:
-        nonlocal received
-        async for data in b:
-            received += len(data)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(read)
-        nursery.start_soon(a.send_all, bytes(3 * WINDOW_BYTES))
-        await trio.sleep(60)
-        assert received == WINDOW_BYTES
-        await world.lift(Cut(BACK))
-        await trio.sleep(1)
-        assert received == 3 * WINDOW_BYTES
-        nursery.cancel_scope.cancel()
-
-
 async def test_a_writer_whose_peer_does_not_read_waits(autojump_clock: MockClock, world: FakeWorld) -> None:
     a, b = await connect(world)
     with trio.move_on_after(60) as scope:
@@ -128,57 +63,6 @@ async def test_a_writer_whose_peer_does_not_read_waits(autojump_clock: MockClock
         while True:
             taken += len(await b.receive_some())
     assert taken == WINDOW_BYTES
-
-
-async def test_delays_add_up_and_order_is_kept(autojump_clock: MockClock, world: FakeWorld) -> None:
-    a, b = await connect(world)
-    await world.impose(Delay(THERE, 1.0, jitter_s=0.5))
-    await world.impose(Delay(THERE, 2.0))
-    for letter in b"order":
-        await a.send_all(bytes([letter]))
-    assert 3.0 < await arrives_in(b) < 3.6
-    await world.lift(Delay(THERE, 1.0, jitter_s=0.5))
-    await world.lift(Delay(THERE, 2.0))
-    await trio.sleep(5)
-    assert b"order".endswith(await b.receive_some())
-    await a.send_all(b"x")
-    assert await arrives_in(b) < 0.1
-
-
-async def test_bandwidth_is_shared_by_the_connections_of_a_link(autojump_clock: MockClock, world: FakeWorld) -> None:
-    a, b = await connect(world)
-    other_a = await world.host("a").net.dial(Address(world.address("b"), 7))
-    await world.impose(Bandwidth(THERE, bytes_per_s=1000))
-    await a.send_all(bytes(1000))
-    await other_a.send_all(bytes(1000))
-    await a.send_all(bytes(500))
-    assert await arrives_in(b) == pytest.approx(1, abs=0.1)
-    assert await arrives_in(b) == pytest.approx(1.5, abs=0.1)
-
-
-async def test_refusing_leaves_open_connections_alone(autojump_clock: MockClock, world: FakeWorld) -> None:
-    a, b = await connect(world)
-    await world.impose(Refuse(THERE))
-    with pytest.raises(ConnectionRefusedError):
-        await world.host("a").net.dial(Address(world.address("b"), 7))
-    await a.send_all(b"x")
-    assert await arrives_in(b) < 0.1
-    assert (await world.lift(Refuse(THERE)))["connections_refused"] == 1
-    await world.host("a").net.dial(Address(world.address("b"), 7))
-
-
-async def test_a_reset_breaks_both_ends_of_what_was_dialled_over_the_link(
-    autojump_clock: MockClock, world: FakeWorld
-) -> None:
-    a, b = await connect(world)
-    with pytest.raises(NotAttestedError):
-        await world.reset(BACK)
-    assert (await world.reset(THERE))["connections_reset"] == 1
-    for end in (a, b):
-        with pytest.raises(trio.BrokenResourceError):
-            await end.receive_some()
-        with pytest.raises(trio.BrokenResourceError):
-            await end.send_all(b"x")
 
 
 @pytest.mark.parametrize(
