@@ -57,6 +57,8 @@ class Birth:
     incarnation: int
     directory: Path
     zygote: int
+    group: int
+    """The process group of its node; 0: its own, it is the first."""
     control: socket.socket
     log_fd: int
     nodes: Mapping[str, str]
@@ -70,6 +72,7 @@ def run(birth: Birth) -> NoReturn:
     code = 1
     try:
         die_with_parent(birth.zygote)
+        os.setpgid(0, birth.group)  # the zygote does so as well: neither can know who comes first
         _reset_process(birth)
         code = trio.run(_main, birth)
     except BaseException:  # noqa: BLE001  (the end of the process: whatever it was, it goes to the log)

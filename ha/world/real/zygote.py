@@ -176,6 +176,7 @@ class Zygote:
             incarnation=incarnation,
             directory=self._directory,
             zygote=os.getpid(),
+            group=node.group or 0,
             control=theirs,
             log_fd=log_fd,
             nodes=self._setup.nodes,
