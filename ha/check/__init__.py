@@ -4,6 +4,7 @@
 * `durability`: is everything that was acknowledged still there?
 * `store_model` (with `store_facts`): does every answer of the store itself fit what etcd promises?
 * `leases`: did leases and their keys live as long as was promised, and no longer?
+* `locks`: was any lock held by two, or written under after another had taken it?
 * `leaders`: did two members lead in one term?   `convergence`: do all hold the same in the end?
 * `watch_guarantees`: were watchers told everything, in order and once (measured by `watched`)?
 * `watch_cache`: did every API server's cache catch up?   `pods`: bound once, replaced, all there in the end?

@@ -24,14 +24,16 @@ from ha.history import Event, MemberSample, Operation
 from ha.history.result import FaultRecord
 from ha.history.store import LeaseGrant, LeaseKeepAlive, LeaseRevoke, Put, Range
 
-__all__ = ["PATIENCE_S", "concerns", "violations"]
+__all__ = ["PATIENCE_S", "Lease", "concerns", "lifetimes", "violations"]
 
 PATIENCE_S = 10.0
 """How long a store at peace may take to notice that a lease ran out, and to serve what was asked before."""
 
 
 @dataclass
-class _Lease:
+class Lease:
+    """What was asked and answered about one lease."""
+
     grant: Operation
     ttl_s: int
     renewals: list[Operation] = field(default_factory=list)
@@ -66,7 +68,7 @@ def concerns(facts: Facts) -> bool:
 
 def violations(facts: Facts, events: Sequence[Event], faults: Sequence[FaultRecord]) -> list[Violation]:
     """What must not be."""
-    leases = _leases(facts.operations)
+    leases = lifetimes(facts.operations)
     found = [violation for lease in leases.values() for violation in _told(lease)]
     disturbed = sorted(
         [fault.injected_s if fault.undone_s is None else fault.undone_s for fault in faults]
@@ -81,12 +83,13 @@ def violations(facts: Facts, events: Sequence[Event], faults: Sequence[FaultReco
     return found
 
 
-def _leases(asked: Sequence[Operation]) -> dict[int, _Lease]:
+def lifetimes(asked: Sequence[Operation]) -> dict[int, Lease]:
+    """Every lease that was granted, with all that may have prolonged or ended it."""
     leases = {}
     for operation in asked:
         request, answer = request_of(operation), answer_of(operation)
         if isinstance(request, LeaseGrant) and answer is not None:
-            leases[request.lease] = _Lease(operation, answer.ttl_s)
+            leases[request.lease] = Lease(operation, answer.ttl_s)
     for operation in asked:
         request = request_of(operation)
         lease = leases.get(request.lease) if isinstance(request, LeaseKeepAlive | LeaseRevoke | Put) else None
@@ -106,7 +109,7 @@ def _ttl_s(operation: Operation) -> int:
     return answer.ttl_s if answer is not None else 0
 
 
-def _told(lease: _Lease) -> Iterator[Violation]:
+def _told(lease: Lease) -> Iterator[Violation]:
     """What was answered about the lease itself."""
     request = request_of(lease.grant)
     if isinstance(request, LeaseGrant) and lease.ttl_s < request.ttl_s:
@@ -121,7 +124,7 @@ def _told(lease: _Lease) -> Iterator[Violation]:
             yield _violation("a lease was renewed after it had been revoked", renewal, revoked)
 
 
-def _lives_on(lease: _Lease | None, key: str, sight: Sight, disturbed: Sequence[float]) -> Iterator[Violation]:
+def _lives_on(lease: Lease | None, key: str, sight: Sight, disturbed: Sequence[float]) -> Iterator[Violation]:
     """A key of a lease that must be over."""
     if lease is None or not _is_current(sight):
         return
@@ -138,7 +141,7 @@ def _lives_on(lease: _Lease | None, key: str, sight: Sight, disturbed: Sequence[
         yield _violation(f"{key} is there although its lease ran out by {over_s:.3f} s", sight.by, *_proof(lease))
 
 
-def _gone_early(leases: dict[int, _Lease], facts: Facts, key: str, sight: Sight) -> Iterator[Violation]:
+def _gone_early(leases: dict[int, Lease], facts: Facts, key: str, sight: Sight) -> Iterator[Violation]:
     """A key that only the end of its lease can have taken away, and not yet."""
     changes = facts.changes.get(key, [])
     index = bisect_right(changes, sight.at, key=_revision)
@@ -164,7 +167,7 @@ def _after(later: Operation, earlier: Operation) -> bool:
     return earlier.completed_s is not None and earlier.completed_s < later.invoked_s
 
 
-def _proof(lease: _Lease) -> list[Operation]:
+def _proof(lease: Lease) -> list[Operation]:
     """The grant, and the last renewal that was answered."""
     return [lease.grant, *[one for one in lease.renewals if answer_of(one) is not None][-1:]]
 

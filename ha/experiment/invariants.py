@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from ha.check import convergence, exits, leaders, leases, pods, store_model, watch_cache, watch_guarantees
+from ha.check import convergence, exits, leaders, leases, locks, pods, store_model, watch_cache, watch_guarantees
 from ha.check.store_facts import Facts
 from ha.check.violation import Violation
 from ha.experiment.recording import Recording
@@ -52,6 +52,8 @@ def _store(observed: Observed, recording: Recording, facts: Facts, faults: Seque
     if leases.concerns(facts):
         broken = leases.violations(facts, recording.events, faults)
         yield _judged("leases", "leases and their keys live as long as was promised, and no longer", broken, doubt)
+    if locks.concerns(facts):
+        yield _judged("locks", "no lock is certainly held by two, nor written under once lost", locks.violations(facts))
 
 
 def _watches(observed: Observed, recording: Recording, facts: Facts) -> Iterator[_Judged]:

@@ -38,6 +38,7 @@ Checker: TypeAlias = Literal[
     "durability",
     "store-model",
     "leases",
+    "locks",
     "leaders",
     "convergence",
     "watch-guarantees",

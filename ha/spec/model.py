@@ -73,7 +73,7 @@ FaultName: TypeAlias = Literal[
     "clock-rate",
 ]
 Direction: TypeAlias = Literal["both", "inbound", "outbound"]
-WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store", "watch"]
+WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store", "lock", "watch"]
 WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
@@ -290,17 +290,18 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(
             description="register: read, write and compare-and-set a few ConfigMaps. create: ConfigMaps that must all "
             "be there in the end. deployment: a Deployment whose Pods must run. store: everything that etcd's API "
-            "offers, asked of its members directly, each client of one member. watch: clients that follow whatever the "
-            "other workloads write, at single members, at all of them and at the API."
+            "offers, asked of its members directly, each client of one member. lock: locks in the store, held with "
+            "leases. watch: clients that follow whatever the other workloads write, at single members, at all of them "
+            "and at the API."
         ),
     ]
     clients: Annotated[int, Meta(ge=1, le=256, description="All but deployment: concurrent clients, or watchers.")] = 4
     rate_per_s: Annotated[
-        Rate | None, Meta(description="register, create, store: requests per second, all clients together.")
+        Rate | None, Meta(description="register, create, store, lock: requests per second, all clients together.")
     ] = field(name="rate", default=None)
-    keys: Annotated[int, Meta(ge=1, le=10000, description="register, store: how many ConfigMaps, or keys of etcd.")] = (
-        10
-    )
+    keys: Annotated[
+        int, Meta(ge=1, le=10000, description="register, store, lock: how many ConfigMaps, keys of etcd, or locks.")
+    ] = 10
     replicas: Annotated[int, Meta(ge=1, le=100, description="deployment: how many Pods.")] = 4
 
 

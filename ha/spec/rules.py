@@ -43,11 +43,12 @@ _FIELDS_OF_WORKLOAD = {
     "create": {"clients", "rate"},
     "deployment": {"replicas"},
     "store": {"clients", "rate", "keys"},
+    "lock": {"clients", "rate", "keys"},
     "watch": {"clients"},
 }
-_WRITES = {"register", "create", "store"}
+_WRITES = {"register", "create", "store", "lock"}
 """Workloads that write, hence show whether a write is lost."""
-_WITHOUT_API = {"store", "watch"}
+_WITHOUT_API = {"store", "lock", "watch"}
 """Workloads that a store alone can serve."""
 _OF_CONTROL_PLANE = ("controller_manager_takeover", "scheduler_takeover", "node_not_ready", "pods_running_elsewhere")
 
@@ -137,7 +138,7 @@ def _workloads(spec: Experiment, present: Collection[str], report: Report) -> No
     types = [workload.type for workload in spec.workloads]
     if not _WRITES & set(types):
         message = "no workload writes, so nothing would show whether a write is lost"
-        report("workloads", message, allowed="with a workload of type register, create or store")
+        report("workloads", message, allowed="with a workload of type register, create, store or lock")
     workload_fields(spec.workloads, "", present, report)
 
 

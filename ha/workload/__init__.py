@@ -8,6 +8,7 @@ write down what they got.
     client       a client of the API             store_client   a client of one etcd member
     configmaps   its operations as requests, answers as outcomes: pure
     store_calls  the same for a client of etcd
+    store_driver clients of etcd members   store_mind, lock_mind   what they ask: pure
     watchers     clients that want to know of every change, of etcd and of the API
     pacing       arrivals in an open or closed loop, pauses after failures
     recorder     the history as it grows

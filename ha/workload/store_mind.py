@@ -30,7 +30,7 @@ from ha.history.store import (
 )
 from ha.world import Random
 
-__all__ = ["TTL_S", "Mind", "everything"]
+__all__ = ["TTL_S", "StoreMind", "everything"]
 
 TTL_S = 3
 """Of every lease: whole seconds, and more than the least that members grant with the timings of upstream."""
@@ -44,7 +44,7 @@ def everything(workload: str) -> Range:
     return Range(f"{workload}/", f"{workload}0")
 
 
-class Mind:
+class StoreMind:
     """One client's. `new_value` gives a value that nobody else writes; `now_s` is any steady clock."""
 
     def __init__(

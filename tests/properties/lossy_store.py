@@ -18,7 +18,7 @@ from ha.history import Operation
 from ha.history.store import LeaseGrant, LeaseKeepAlive, Range, StoreCall, StoreRequest
 from ha.http import Response
 from ha.workload import store_calls
-from ha.workload.store_mind import Mind
+from ha.workload.store_mind import StoreMind
 
 _TYPES = {
     "/v3/kv/put": api.PutRequest,
@@ -45,7 +45,7 @@ class LossyStore:
         values = count()
         names = [f"store/{n}" for n in range(keys)]
         self._minds = [
-            Mind("store", n, names, Random(seed * 100 + n), lambda: f"v{next(values)}") for n in range(clients)
+            StoreMind("store", n, names, Random(seed * 100 + n), lambda: f"v{next(values)}") for n in range(clients)
         ]
 
     def run(self, steps: int) -> list[Operation]:

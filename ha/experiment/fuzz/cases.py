@@ -23,6 +23,7 @@ _CLIENTS = [(1, 2), (3, 4), (1, 6)]
 _RATE_PER_S = [(1, 10.0), (3, 20.0), (1, 50.0)]
 _KEYS = [(1, 1), (2, 3), (1, 10)]
 _WATCHED = [(3, False), (2, True)]
+_LOCKED = [(2, False), (1, True)]
 _WATCHERS = [(1, 4), (2, 8), (1, 12)]
 
 
@@ -82,8 +83,9 @@ def _workloads(draw: st.DrawFn, shape: Topology) -> list[Workload]:
 
 @st.composite
 def _others(draw: st.DrawFn) -> list[Workload]:
-    """What looks on. It is drawn last, so that it changes nothing of the rest of a case."""
-    return [Workload(type="watch", clients=draw(pick(_WATCHERS)))] if draw(pick(_WATCHED)) else []
+    """Who looks on, and who holds locks. They are drawn last, so that they change nothing of the rest of a case."""
+    watching = [Workload(type="watch", clients=draw(pick(_WATCHERS)))] if draw(pick(_WATCHED)) else []
+    return [*watching, draw(_clients("lock"))] if draw(pick(_LOCKED)) else watching
 
 
 @st.composite

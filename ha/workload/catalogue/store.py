@@ -1,44 +1,31 @@
 """The store itself, as etcd's clients use it: puts, deletes, transactions over several keys, reads of every kind
 (linearizable, serializable, of older revisions), compactions, leases.
 
-Each client is pinned to one member, the members in turn, so that a deposed or an isolated leader is asked, too.
 What they ask is decided in `ha.workload.store_mind`; the history holds every request and every answer whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
-import trio
-
-from ha.history import Operation
-from ha.history.store import LeaseKeepAlive, Put, Version
+from ha.history.store import Put
 from ha.workload.catalogue import WorkloadKind
-from ha.workload.context import Context, NotSetUpError, for_each, persist, share, take_turns
-from ha.workload.pacing import Arrivals
+from ha.workload.context import Context, NotSetUpError, for_each, persist, share
 from ha.workload.store_client import StoreClient
-from ha.workload.store_mind import TTL_S, Mind, everything
+from ha.workload.store_driver import StoreDriver
+from ha.workload.store_mind import StoreMind
 
 __all__ = ["WORKLOAD", "Store"]
 
-_EXPIRY_S = TTL_S + 15.0
-"""How long reading back waits for leases that nobody renews: far longer than a store that works may take."""
-_LOOK_S = 0.5
-"""How often it looks."""
 
-
-class Store:
+class Store(StoreDriver):
     """See `ha.workload.catalogue.Driver`."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._keys = [f"{context.name}/{number}" for number in range(context.spec.keys)]
-        self._clients = [context.store_client(number) for number in range(context.spec.clients)]
-        self._minds = {
-            client: Mind(context.name, client.number, self._keys, client.random, client.new_value)
-            for client in self._clients
-        }
+        super().__init__(
+            context,
+            lambda client, keys: StoreMind(context.name, client.number, keys, client.random, client.new_value),
+        )
 
     async def set_up(self) -> None:
         """Put every key. A put of unknown outcome is followed by another one, with another value."""
@@ -55,66 +42,10 @@ class Store:
         if wrong:
             raise NotSetUpError(f"workload {self._context.name}: {wrong[0]}")
 
-    async def run(self, arrivals: Arrivals, until: trio.Event) -> None:
-        """Whatever the clients have in mind."""
-        await take_turns(self._clients, arrivals, self._turn, until)
-
-    async def read_back(self) -> Sequence[Operation]:
-        """Everything, linearizably, of each member. Before that, leases that nobody renews get the time to run out;
-        those that are kept are renewed until the end.
-        """
-        final: list[Operation] = []
-        count = len(self._context.members)
-        readers = [self._context.store_client(len(self._clients) + number) for number in range(count)]
-        async with trio.open_nursery() as nursery:
-            for client in self._clients:
-                nursery.start_soon(self._keep, client)
-            await for_each(readers[:1], self._await_expiry)
-
-            async def read(reader: StoreClient) -> None:
-                attempt = partial(self._read, reader, final)
-                await persist(reader, attempt, patience_s=self._context.patience_s)
-
-            await for_each(readers, read)
-            nursery.cancel_scope.cancel()
-        return final
-
-    async def _turn(self, client: StoreClient) -> None:
-        mind = self._minds[client]
-        mind.learn(await client.call(mind.next(self._context.recorder.now_s())))
-
-    async def _keep(self, client: StoreClient) -> None:
-        """Renew the lease that this client keeps, until cancelled."""
-        mind = self._minds[client]
-        while mind.kept is not None:
-            mind.learn(await client.call(LeaseKeepAlive(mind.kept)))
-            await trio.sleep(TTL_S / 3)
-
-    async def _await_expiry(self, reader: StoreClient) -> None:
-        kept = {mind.kept for mind in self._minds.values()}
-        with trio.move_on_after(_EXPIRY_S):
-            while True:
-                found: list[Operation] = []
-                await persist(reader, partial(self._read, reader, found), patience_s=self._context.patience_s)
-                if not any(kv.lease and kv.lease not in kept for read in found for kv in _kvs(read)):
-                    return
-                await trio.sleep(_LOOK_S)
-
-    async def _read(self, reader: StoreClient, found: list[Operation]) -> str | None:
-        operation = await reader.call(everything(self._context.name))
-        if operation.outcome != "ok":
-            return operation.error or operation.outcome
-        found.append(operation)
-        return None
-
 
 async def _put(client: StoreClient, key: str) -> str | None:
     operation = await client.call(Put(key, client.new_value()))
     return None if operation.outcome == "ok" else f"{key}: {operation.error}"
-
-
-def _kvs(read: Operation) -> Sequence[Version]:
-    return read.store.answer.kvs if read.store and read.store.answer else []
 
 
 WORKLOAD = WorkloadKind("store", "everything that etcd's API offers, asked of its members directly", Store)

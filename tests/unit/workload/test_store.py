@@ -27,16 +27,16 @@ from ha.history.store import (
 )
 from ha.spec import Experiment, Scenario, Topology, Workload
 from ha.spec.load import load, resolve
-from ha.workload.store_mind import TTL_S, Mind, everything
+from ha.workload.store_mind import TTL_S, StoreMind, everything
 from ha.world import Random
 from ha.world.sim import open_world, simulate
 
 KEYS = ["store/0", "store/1", "store/2"]
 
 
-def mind(seed: int = 1, keys: list[str] = KEYS) -> Mind:
+def mind(seed: int = 1, keys: list[str] = KEYS) -> StoreMind:
     values = count()
-    return Mind("store", 4, keys, Random(seed), lambda: f"v{next(values)}")
+    return StoreMind("store", 4, keys, Random(seed), lambda: f"v{next(values)}")
 
 
 def done(request: StoreRequest, answer: StoreAnswer | None, at_s: float = 0.0, **more: object) -> Operation:
@@ -47,7 +47,7 @@ def done(request: StoreRequest, answer: StoreAnswer | None, at_s: float = 0.0, *
     return msgspec.structs.replace(operation, **more)
 
 
-def some(of: type[StoreRequest], of_mind: Mind) -> StoreRequest:
+def some(of: type[StoreRequest], of_mind: StoreMind) -> StoreRequest:
     """The first request of a kind that a mind has."""
     return next(request for request in iter(lambda: of_mind.next(0.0), None) if isinstance(request, of))
 

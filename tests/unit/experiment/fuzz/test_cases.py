@@ -57,6 +57,7 @@ def test_cases_differ_in_all_that_they_are_made_of() -> None:
         "create",
         "deployment",
         "store",
+        "lock",
         "watch",
     }
     assert {case.topology.timings_name for case in drawn} == {"fast", "explicit", "upstream"}
