@@ -8,6 +8,7 @@
 * `leaders`: did two members lead in one term?   `convergence`: do all hold the same in the end?
 * `watch_guarantees`: were watchers told everything, in order and once (measured by `watched`)?
 * `watch_cache`: did every API server's cache catch up?   `pods`: bound once, replaced, all there in the end?
+* `takeovers`: did a component's Lease change hands while its holder might still act?
 * `availability`, `recovery`: how long did it not work, and what did the time go into?
 * `load`: did the clients keep asking?
 * `exits`: did anything end that nobody hit?

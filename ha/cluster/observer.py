@@ -133,7 +133,14 @@ class Observer:
         before = _holder(old)
         after = _holder(new)
         if name in LEADER_ELECTIONS and after != before:
-            self._emit(LeaseChange(at_s=self._now_s(), name=name, holder=after))
+            change = LeaseChange(
+                at_s=self._now_s(),
+                name=name,
+                holder=after,
+                revision=int(lease["metadata"]["resourceVersion"]),
+                renewed_revision=int(old["metadata"]["resourceVersion"]) if old is not None and before else 0,
+            )
+            self._emit(change)
 
     def _node_changed(self, old: _Object | None, new: _Object | None) -> None:
         if new is not None and _ready(new) != (_ready(old) if old else None):

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
-from ha.check import convergence, exits, leaders, leases, locks, pods, store_model, watch_cache, watch_guarantees
+from ha.check import (
+    convergence,
+    exits,
+    leaders,
+    leases,
+    locks,
+    pods,
+    store_model,
+    takeovers,
+    watch_cache,
+    watch_guarantees,
+)
 from ha.check.store_facts import Facts
 from ha.check.violation import Violation
 from ha.experiment.recording import Recording
@@ -36,7 +47,7 @@ def invariants(
     found = [*_store(observed, recording, facts, faults), *_watches(observed, recording, facts)]
     found += _members(observed, events)
     if observed.plan.api_servers:
-        found += _control_plane(scenario, observed, events, faults)
+        found += _control_plane(scenario, observed, recording, faults)
     claims = [_healed(observed, faults), _no_crash(events, faults, nodes), *(claim for claim, _ in found)]
     return claims, [sentence for _, sentences in found for sentence in sentences]
 
@@ -76,14 +87,17 @@ def _members(observed: Observed, events: Sequence[Event]) -> Iterator[_Judged]:
 
 
 def _control_plane(
-    scenario: Scenario, observed: Observed, events: Sequence[Event], faults: Sequence[FaultRecord]
+    scenario: Scenario, observed: Observed, recording: Recording, faults: Sequence[FaultRecord]
 ) -> Iterator[_Judged]:
+    events, timings = recording.events, scenario.topology.timings
+    early = takeovers.violations(events, recording.operations, timings.lease_duration)
+    yield _judged("takeovers", "of components that take turns nobody takes over from one that may still act", early)
     if observed.not_recovered is None:
         unanswered = watch_cache.unanswered(events, list(observed.plan.api_servers))
         doubt = f"no answer of {', '.join(unanswered)}" if unanswered else ""
         what = "when healed, every API server's cache shows what the store holds"
         yield _judged("watch-cache", what, watch_cache.violations(events), doubt)
-    broken = pods.violations(events, faults, observed.plan.records(), _eviction(scenario.topology.timings))
+    broken = pods.violations(events, faults, observed.plan.records(), _eviction(timings))
     doubt = "nobody told of the Deployments in the end" if pods.unanswered(events) else ""
     yield _judged("pods", "Pods are bound once, replaced when lost, all there in the end", broken, doubt)
 

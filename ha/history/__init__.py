@@ -116,10 +116,14 @@ class BackendChange(_Event, frozen=True, tag="backend"):
 
 
 class LeaseChange(_Event, frozen=True, tag="lease"):
-    """A leader-election Lease changed hands. `name`: kube-scheduler, kube-controller-manager and so on."""
+    """A leader-election Lease changed hands. `name`: kube-scheduler, kube-controller-manager and so on. `revision`: of
+    the Lease as it is now; `renewed_revision`: as it was seen before, in the hands of somebody else. 0: nobody had it.
+    """
 
     name: str
     holder: str
+    revision: int = 0
+    renewed_revision: int = 0
 
 
 class NodeCondition(_Event, frozen=True, tag="node"):

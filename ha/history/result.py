@@ -43,6 +43,7 @@ Checker: TypeAlias = Literal[
     "convergence",
     "watch-guarantees",
     "watch-cache",
+    "takeovers",
     "pods",
     "crash",
     "ready",
