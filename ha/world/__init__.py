@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from random import Random
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import msgspec
 import trio
@@ -209,6 +209,14 @@ class Processes(Protocol):
         """Every exit of a process of this node from this call on, in order. Ends with the world."""
         ...
 
+    def execute(self, argv: Sequence[str]) -> NoReturn:
+        """Become another program, as execve(2): the calling process runs the executable at the path ``argv[0]``, and
+        stays what it is to everybody else (pid, name, labels, node, log). It runs in the directory that is this
+        process's disk, with an empty environment. No fault that works inside a process reaches it there. Raises
+        OSError when it cannot be executed. In the real world only: `ha.spec` refuses what would need it elsewhere.
+        """
+        ...
+
 
 class Host(Protocol):
     """One node, as seen by one process that runs on it."""
@@ -390,7 +398,8 @@ class World(Protocol):
         """Signal one process of a node, or all of them at once (the node's process group).
 
         Returns when the effect was observed: exited, stopped, running again. Raises LookupError when nothing
-        of that name runs, NotAttestedError when the effect was not seen within a second.
+        of that name runs, NotAttestedError when the effect was not seen within a second (in the real world, of a
+        terminate: within ten).
         """
         ...
 

@@ -51,7 +51,7 @@ async def _shut_down(cluster: Cluster, node: str) -> Evidence:
     try:
         terminated = await cluster.signal(node, "terminate")
     except NotAttestedError:
-        terminated = {"terminated": "not all within a second; killed the rest"}
+        terminated = {"terminated": "not all in time; killed the rest"}
     if await cluster.world.processes(node):
         return {**terminated, **await cluster.power_off(node)}
     return terminated

@@ -133,6 +133,7 @@ def _new_host(birth: Birth, log: Log, spawn: Callable[..., None]) -> tuple[RealH
         random=random.Random(_stream(birth, "links")),  # noqa: S311  (reproducible on purpose)
         spawn=spawn,
     )
+    disk = birth.directory / "disks" / birth.node / birth.name
     disturbances = Disturbances(links)
     disturbances.impose(birth.in_force)
     link = Link(birth.control, disturbances.obey)
@@ -142,8 +143,8 @@ def _new_host(birth: Birth, log: Log, spawn: Callable[..., None]) -> tuple[RealH
         address=birth.address,
         subnet=birth.subnet,
         net=LoopbackNetwork(birth.address, links),
-        disk=RealDisk(birth.directory / "disks" / birth.node / birth.name),
-        processes=NodeProcesses(link, birth.node),
+        disk=RealDisk(disk),
+        processes=NodeProcesses(link, birth.node, disk),
         random=random.Random(_stream(birth, "host")),  # noqa: S311  (reproducible on purpose)
         log=log,
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import os
+import signal as signals
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from ha.world import ProcessExit, ProcessInfo, Signal
 from ha.world.real.link import Link
@@ -11,11 +15,12 @@ __all__ = ["NodeProcesses"]
 
 
 class NodeProcesses:
-    """See `ha.world.Processes`."""
+    """See `ha.world.Processes`. `directory`: where the process that uses it has its disk."""
 
-    def __init__(self, link: Link, node: str) -> None:
+    def __init__(self, link: Link, node: str, directory: Path) -> None:
         self._link = link
         self._node = node
+        self._directory = directory
 
     async def start(
         self,
@@ -41,3 +46,13 @@ class NodeProcesses:
     def exits(self) -> AsyncIterator[ProcessExit]:
         """Every exit on this node from now on."""
         return self._link.subscribe(lambda notice: notice.exit)
+
+    def execute(self, argv: Sequence[str]) -> NoReturn:
+        """Every descriptor but the standard streams closes with it, the connection to the zygote among them; the
+        lifeline holds (prctl(2): PR_SET_PDEATHSIG survives execve). Raises OSError.
+        """
+        self._directory.mkdir(parents=True, exist_ok=True)
+        os.chdir(self._directory)
+        for number in (signals.SIGPIPE, signals.SIGXFSZ):  # Python ignores these two, and what is ignored is inherited
+            signals.signal(number, signals.SIG_DFL)
+        os.execve(argv[0], list(argv), {})  # noqa: S606  (no shell is the point)

@@ -25,6 +25,7 @@ import selectors
 import signal
 import socket
 import time
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import NoReturn
@@ -195,7 +196,9 @@ class Zygote:
             theirs.close()
             os.close(log_fd)
         info = ProcessInfo(name=request.name, pid=pid, program=request.program, labels=request.labels)
-        os.setpgid(pid, self._table.add(node, info))
+        group = self._table.add(node, info)
+        with suppress(PermissionError):  # it has become another program meanwhile: it joined the group before that
+            os.setpgid(pid, group)
         self._peers[pid] = Peer(ours, node.name, self._selector)
         return info
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
@@ -136,6 +136,10 @@ class SimProcesses:
                     yield ended
 
         return own()
+
+    def execute(self, argv: Sequence[str]) -> NoReturn:
+        """What needs this is refused before anything runs."""
+        raise AssertionError(f"virtual time cannot run {argv[0]}")
 
     def _check_attached(self) -> None:
         if not self._host.is_attached:

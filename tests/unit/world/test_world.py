@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC240, PT012  (reading /proc does not block; what raises is a context with a body)
 
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,8 +14,8 @@ import orjson
 import pytest
 import trio
 
-from ha.world import Address, Host, NotAttestedError, Stream
-from ha.world.real import RealWorld, WorldLostError, open_world
+from ha.world import Address, Host, NotAttestedError, ProcessInfo, Stream
+from ha.world.real import RealWorld, WorldLostError, open_world, supervisor
 
 HERE = str(Path(__file__).parent)
 NODES = ["alpha", "beta"]
@@ -133,7 +134,10 @@ async def test_a_paused_process_dies_when_killed(world: RealWorld) -> None:
     assert (await world.signal("alpha", "kill"))["exited"] == {"it": info.pid}
 
 
-async def test_a_signal_without_effect_is_not_attested(world: RealWorld, tmp_path: Path) -> None:
+async def test_a_signal_without_effect_is_not_attested(
+    world: RealWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_TERMINATE_S", 0.5)
     await world.boot("alpha", "it", program("deaf"), b"{}")
     with pytest.raises(NotAttestedError, match="terminate of it on alpha"):
         await world.signal("alpha", "terminate", process="it")
@@ -332,6 +336,8 @@ async def test_clients_have_addresses_of_their_own(world: RealWorld) -> None:
         assert await a.processes.list() == []
         with pytest.raises(ValueError, match="a client is no node"):
             await a.processes.start("x", program("idle"), b"{}")
+        with pytest.raises(OSError, match="a client is no node"):
+            a.processes.execute(["/bin/true"])
 
 
 async def test_a_taken_port_is_an_oserror(world: RealWorld) -> None:
@@ -372,6 +378,75 @@ async def dial_soon(host: Host, address: Address) -> Stream:
                 return await host.net.dial(address)
             except ConnectionRefusedError:
                 await trio.sleep(0.005)
+
+
+async def another_program(world: RealWorld, directory: Path, node: str = "alpha") -> tuple[ProcessInfo, dict]:
+    info = await world.boot(node, "it", program("becomes"), b"{}")
+    facts = directory / "disks" / node / "it" / "facts"
+    with trio.fail_after(5):
+        while not facts.exists():
+            await trio.sleep(0.005)
+    return info, orjson.loads(facts.read_bytes())
+
+
+async def test_a_process_that_becomes_another_program_stays_what_it_is(world: RealWorld, tmp_path: Path) -> None:
+    info, facts = await another_program(world, tmp_path)
+    assert facts["pid"] == info.pid
+    assert facts["cwd"] == str(tmp_path / "disks" / "alpha" / "it")
+    assert (facts["environment"], set(facts["descriptors"])) == ([], {0, 1, 2})
+    assert await world.processes("alpha") == [info]
+    with trio.fail_after(5):
+        while "the other one speaks" not in read_log(tmp_path, "alpha", "it"):
+            await trio.sleep(0.005)
+    assert "process started" in read_log(tmp_path, "alpha", "it")
+
+
+async def test_another_program_begins_without_pending_blocked_or_ignored_signals(
+    world: RealWorld, tmp_path: Path
+) -> None:
+    exits = world.exits()
+    await world.boot("alpha", "it", program("becomes_grep"), b"{}")
+    assert await wait_exit(world, "it", exits) == (0, None)
+    lines = dict(re.findall(r"^(Sig\w+):\s(\w+)$", read_log(tmp_path, "alpha", "it"), re.MULTILINE))
+    assert [int(lines[name], 16) for name in ("SigPnd", "SigBlk", "SigIgn")] == [0, 0, 0]
+
+
+async def test_another_program_takes_every_signal_with_evidence(world: RealWorld, tmp_path: Path) -> None:
+    info, _ = await another_program(world, tmp_path)
+    mate = await world.boot("alpha", "mate", program("idle"), b"{}")
+    assert (await world.signal("alpha", "pause", process="it"))["stopped"] == {"it": info.pid}
+    assert (await world.signal("alpha", "resume", process="it"))["running"] == {"it": info.pid}
+    assert (await world.signal("alpha", "terminate", process="it"))["exited"] == {"it": info.pid}
+    (tmp_path / "disks" / "alpha" / "it" / "facts").unlink()
+    again, _ = await another_program(world, tmp_path)
+    assert (await world.signal("alpha", "kill"))["exited"] == {"it": again.pid, "mate": mate.pid}
+
+
+async def test_a_process_is_in_its_group_before_it_can_become_another_program(tmp_path: Path) -> None:
+    """execve(2) ends the parent's right to move it."""
+    async with opened(tmp_path, preload=["world_programs", "slow_zygote"]) as world:
+        info, _ = await another_program(world, tmp_path)
+        assert os.getpgid(info.pid) == info.pid
+        assert (await world.signal("alpha", "kill"))["exited"] == {"it": info.pid}
+
+
+async def test_another_program_dies_with_the_zygote(tmp_path: Path) -> None:
+    with pytest.raises(WorldLostError):
+        async with opened(tmp_path) as world:
+            info, _ = await another_program(world, tmp_path)
+            os.kill(world._zygote.pid, signal.SIGKILL)
+            with trio.fail_after(5):
+                await trio.sleep_forever()
+    with trio.fail_after(2):
+        while Path(f"/proc/{info.pid}").exists():
+            await trio.sleep(0.005)
+
+
+async def test_a_program_that_cannot_be_executed_says_so_in_the_log(world: RealWorld, tmp_path: Path) -> None:
+    exits = world.exits()
+    await world.boot("alpha", "it", program("cannot_become"), b"{}")
+    assert await wait_exit(world, "it", exits) == (1, None)
+    assert "/nowhere/to-be-found" in read_log(tmp_path, "alpha", "it")
 
 
 async def test_memory_is_told_per_process(world: RealWorld) -> None:

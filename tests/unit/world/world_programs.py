@@ -180,3 +180,32 @@ async def bridge(host: Host, config: Bridge, *, task_status=trio.TASK_STATUS_IGN
         scope.cancel()
 
     await trio.serve_listeners(serve, [listener])
+
+
+_OTHER = """
+import json, os, signal
+facts = {
+    "pid": os.getpid(),
+    "cwd": os.getcwd(),
+    "environment": sorted(set(os.environ) - {"LC_CTYPE"}),
+    "descriptors": sorted(int(fd) for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)),
+}
+open("facts.tmp", "w").write(json.dumps(facts))
+os.rename("facts.tmp", "facts")
+print("the other one speaks", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+async def becomes(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Becomes another program, which tells what it finds."""
+    host.processes.execute([sys.executable, "-I", "-S", "-c", _OTHER])
+
+
+async def becomes_grep(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    host.processes.execute(["/bin/grep", "^Sig", "/proc/self/status"])
+
+
+async def cannot_become(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    host.processes.execute(["/nowhere/to-be-found"])
