@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import get_args
 
 import trio
 
@@ -19,13 +21,13 @@ from ha.cli.console import show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.kept import Condition, DamagedError, Kept, all_kept, is_name, kept
+from ha.experiment import worlds
 from ha.experiment.keep import ClusterState
-from ha.spec import Experiment, Scenario, Topology
-from ha.spec.load import SpecError, load, resolve
-from ha.spec.problems import ROOT, Problem
+from ha.spec import Engine
+from ha.spec.load import resolve, topology
 from ha.world.real import daemon
 
-__all__ = ["register", "topology_of"]
+__all__ = ["register"]
 
 _UP_LIMIT_S = 90.0
 _DOWN_GRACE_S = 10.0
@@ -40,6 +42,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     up.add_argument("file", help="a Topology or a Scenario: a file, or a name of the catalogue")
     up.add_argument("--name", help="what to call the cluster (default: the topology's name)")
+    up.add_argument(
+        "--engine",
+        choices=get_args(Engine),
+        help="what keeps the store's members agreed; etcd: the real one (default: the topology's)",
+    )
     up.add_argument("--json", action="store_true", help="print the cluster as one JSON object on stdout")
     up.set_defaults(command=_up)
 
@@ -59,14 +66,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    topology = topology_of(arguments.file)
-    name = arguments.name or topology.name
+    shape = worlds.equipped(topology(arguments.file, engine=arguments.engine), arguments.file)
+    name = arguments.name or shape.name
     if not is_name(name):
         raise CommandError(f"--name: found {name!r}; allowed: lower-case letters, digits and '-'", exits.BAD_INPUT)
     cluster = kept(name)
     if cluster.keeper() is not None:
         raise CommandError(cluster.describe(), exits.BAD_INPUT)
-    state = _bring_up(cluster, str(resolve(arguments.file).absolute()))
+    engine = [arguments.engine] if arguments.engine else []
+    state = _bring_up(cluster, str(resolve(arguments.file).absolute()), engine)
     if arguments.json:
         show_json(state)
         return exits.OK
@@ -80,7 +88,7 @@ def _up(arguments: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _bring_up(cluster: Kept, file: str) -> ClusterState:
+def _bring_up(cluster: Kept, file: str, engine: Sequence[str]) -> ClusterState:
     """Start a keeper and wait for what it makes. Raises CommandError."""
     place = cluster.log.parent
     try:
@@ -91,7 +99,7 @@ def _bring_up(cluster: Kept, file: str) -> ClusterState:
     draft = Path(log.name)  # the keeper makes it the cluster's log when it gets the name
     with log:
         try:
-            pid, started = daemon.spawn("ha.cli.keeper", [file, cluster.name, str(draft)], log)
+            pid, started = daemon.spawn("ha.cli.keeper", [file, cluster.name, str(draft), *engine], log)
             state = run_interruptible(partial(_wait_up, cluster, pid, started))
             if state is not None:
                 return state
@@ -124,17 +132,6 @@ async def _wait_up(cluster: Kept, pid: int, started: str) -> ClusterState | None
         raise
     await daemon.stop(pid, started, grace_s=_DOWN_GRACE_S)
     return None
-
-
-def topology_of(file: str) -> Topology:
-    """The topology in a file. Raises SpecError."""
-    spec = load(resolve(file))
-    if isinstance(spec, Scenario):
-        return spec.topology
-    if isinstance(spec, Topology):
-        return spec
-    message = "is an Experiment" if isinstance(spec, Experiment) else "is a Benchmark"
-    raise SpecError([Problem(file=file, field=ROOT, message=message, allowed="a Topology or a Scenario")])
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -23,9 +23,9 @@ from ha.experiment.fuzz.search import Failure, Limits, Tally, search
 from ha.experiment.fuzz.workers import processes
 from ha.mutants import registry
 from ha.report.searching import SearchProgress, told
-from ha.spec import Engine, Topology
+from ha.spec import Engine
 from ha.spec.durations import EXAMPLES, parse_duration
-from ha.spec.load import load, resolve
+from ha.spec.load import topology
 from ha.spec.problems import nearest
 
 __all__ = ["register"]
@@ -58,7 +58,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "search: it is shrunk, and written to a file that repeats it (ha run FILE). Exit code: 0 nothing was found, "
         "1 something was, 2 the input is wrong, 3 inconclusive.",
     )
-    parser.add_argument("topology", help="the largest cluster to search: a Topology file, or a name of the catalogue")
+    parser.add_argument(
+        "topology",
+        help="the largest cluster to search: of a Topology or a Scenario; a file, or a name of the catalogue",
+    )
     parser.add_argument(
         "--budget", type=_duration, metavar="60s", help="how long to search (default: 60s, unless --seeds is given)"
     )
@@ -76,7 +79,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _command(arguments: argparse.Namespace) -> int:
-    space = Space(topology=_topology(arguments), mutant=_mutant(arguments.mutant))
+    space = Space(
+        topology=topology(arguments.topology, engine=arguments.engine, world="sim"), mutant=_mutant(arguments.mutant)
+    )
     limits = Limits(
         first_seed=randbelow(2**31) if arguments.seed is None else arguments.seed,
         seeds=arguments.seeds,
@@ -106,16 +111,6 @@ async def _search(space: Space, limits: Limits, tally: Tally, arguments: argpars
             nursery.start_soon(progress.run)
             await search(space, limits, workers=workers, tally=tally, listener=progress, write=write)
             nursery.cancel_scope.cancel()
-
-
-def _topology(arguments: argparse.Namespace) -> Topology:
-    path = resolve(arguments.topology)
-    spec = load(path)
-    if not isinstance(spec, Topology):
-        raise CommandError(f"{path}: is of kind {type(spec).__name__}; name a Topology to search", exits.BAD_INPUT)
-    if arguments.engine is None:
-        return spec
-    return msgspec.structs.replace(spec, etcd=msgspec.structs.replace(spec.etcd, engine=arguments.engine))
 
 
 def _mutant(name: str | None) -> str | None:

@@ -11,18 +11,21 @@ from functools import partial
 from pathlib import Path
 from secrets import randbelow
 
-from ha.cli.clusters import topology_of
+import msgspec
+
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.kept import Kept, kept
 from ha.cluster import NotReadyError
 from ha.experiment import worlds
 from ha.experiment.keep import keep
+from ha.spec import Engine
+from ha.spec.load import topology
 from ha.world.real import daemon
 
 __all__: list[str] = []
 
 
-def _main(file: str, name: str, log: str) -> int:
+def _main(file: str, name: str, log: str, engine: str | None = None) -> int:
     mine = kept(name)
     lock = daemon.hold(mine.lock)
     if lock is None:
@@ -33,14 +36,14 @@ def _main(file: str, name: str, log: str) -> int:
         if mine.directory.exists():
             shutil.rmtree(mine.directory)
         mine.directory.mkdir()
-        return _keep(file, mine)
+        return _keep(file, msgspec.convert(engine, Engine | None), mine)
 
 
-def _keep(file: str, mine: Kept) -> int:
+def _keep(file: str, engine: Engine | None, mine: Kept) -> int:
     pid, started = daemon.identity()
     work = partial(
         keep,
-        topology_of(file),
+        worlds.equipped(topology(file, engine=engine), file),
         mine.name,
         open_world=worlds.real,
         directory=mine.directory,

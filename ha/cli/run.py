@@ -71,7 +71,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed", type=_seed, help="decides every random choice of the run (default: the scenario's, else a new one)"
     )
     parser.add_argument(
-        "--engine", choices=get_args(Engine), help="what keeps the store's members agreed (default: the topology's)"
+        "--engine",
+        choices=get_args(Engine),
+        help="what keeps the store's members agreed; etcd: the real one (default: the topology's)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
     parser.add_argument(
@@ -87,6 +89,7 @@ def _command(arguments: argparse.Namespace) -> int:
     spec = scenario(arguments.file, arguments.chaos)
     spec = override(spec, world=arguments.world, seed=arguments.seed, engine=arguments.engine)
     worlds.check(spec, arguments.file, arguments.chaos)
+    spec = msgspec.structs.replace(spec, topology=worlds.equipped(spec.topology, arguments.file))
     if arguments.check_determinism and spec.world != "sim":
         message = "--check-determinism: the real world is never the same twice; allowed: --world sim"
         raise CommandError(message, exits.BAD_INPUT)

@@ -22,7 +22,7 @@ from ha.cluster.ports import (
     SCHEDULER,
 )
 from ha.controlplane import apiserver, cloud_controller_manager, controller_manager, scheduler
-from ha.etcd import member
+from ha.etcd import binary, member
 from ha.node import proxy
 from ha.spec import Timings
 from ha.world import Address
@@ -36,6 +36,7 @@ CONFIG_VARIABLE = "HA_CONFIG"
 _PROGRAMS = {
     "cloud-controller-manager": "ha.controlplane.cloud_controller_manager:serve",
     "etcd": "ha.etcd.member:serve",
+    "etcd-binary": "ha.etcd.binary:serve",
     "kube-apiserver": "ha.controlplane.apiserver:serve",
     "kube-controller-manager": "ha.controlplane.controller_manager:serve",
     "kube-proxy": "ha.node.proxy:serve",
@@ -49,7 +50,9 @@ def static_pods(plan: Plan, node: str, addresses: Mapping[str, str], cluster_tok
     """What the kubelet of a node runs by itself. `addresses` are all nodes'."""
     timings = plan.topology.timings
     pods = []
-    if node in plan.members:
+    if node in plan.members and plan.topology.etcd.engine == "etcd":
+        pods.append(_pod("etcd", _real_etcd(plan, node, addresses, cluster_token), image="etcd-binary"))
+    elif node in plan.members:
         pods.append(_pod("etcd", _etcd(plan, node, addresses, cluster_token)))
     if node in plan.api_servers:
         local = str(plan.api_servers[node])
@@ -76,6 +79,21 @@ def _etcd(plan: Plan, node: str, addresses: Mapping[str, str], cluster_token: st
         engine=plan.topology.etcd.engine,
         reads=plan.topology.etcd.reads,
         snapshot_every=plan.topology.etcd.snapshot_count,
+    )
+
+
+def _real_etcd(plan: Plan, node: str, addresses: Mapping[str, str], cluster_token: str) -> binary.Config:
+    etcd, timings = plan.topology.etcd, plan.topology.timings
+    assert etcd.binary is not None, "it is found before anything starts"
+    return binary.Config(
+        binary=etcd.binary,
+        name=node,
+        members={name: str(Address(addresses[name], ETCD_PEER)) for name in plan.members},
+        client_url=str(plan.members[node]),
+        cluster_token=cluster_token,
+        heartbeat_s=timings.etcd_heartbeat,
+        election_s=timings.etcd_election,
+        snapshot_count=etcd.snapshot_count,
     )
 
 
@@ -152,7 +170,7 @@ def _proxy(node: str, endpoint: str, timings: Timings) -> proxy.Config:
     )
 
 
-def _pod(name: str, config: msgspec.Struct, *, tier: str = "control-plane") -> dict[str, Any]:
+def _pod(name: str, config: msgspec.Struct, *, tier: str = "control-plane", image: str | None = None) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -167,7 +185,7 @@ def _pod(name: str, config: msgspec.Struct, *, tier: str = "control-plane") -> d
             "containers": [
                 {
                     "name": name,
-                    "image": f"ha/{name}:{ha.__version__}",
+                    "image": f"ha/{image or name}:{ha.__version__}",
                     "env": [{"name": CONFIG_VARIABLE, "value": msgspec.json.encode(config).decode()}],
                 }
             ],

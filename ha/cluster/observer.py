@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from ha.cluster.plan import Plan
-from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, member_status
+from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, exact_status, member_status
 from ha.history import BackendChange, Event, LeaseChange, MemberSample, NodeCondition, PodChange, ReadyChange
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
@@ -76,9 +76,12 @@ class Observer:
 
     async def _member(self, node: str, address: Address) -> None:
         client = Client(self._host.net, address)
+        is_real_etcd = self._plan.topology.etcd.engine == "etcd"
         last: tuple[object, ...] | None = None
         while True:
             status = await member_status(client, timeout_s=_TIMEOUT_S)
+            if status is not None and is_real_etcd:
+                status = await exact_status(client, status, timeout_s=_TIMEOUT_S)
             leader = self._leader_name(node, status)
             seen = (status is not None, status and status.term, leader)
             if seen != last:

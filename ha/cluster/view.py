@@ -20,6 +20,7 @@ __all__ = [
     "MemberStatus",
     "NoLeaderSeenError",
     "View",
+    "exact_status",
     "leader_of",
     "lease_holder",
     "member_status",
@@ -68,6 +69,32 @@ async def member_status(client: Client, *, timeout_s: float) -> MemberStatus | N
         term=int(status.raftTerm),
         revision=int(status.header.revision),
     )
+
+
+class _RaftStatus(msgspec.Struct):
+    term: int
+    lead: str
+
+
+class _Variables(msgspec.Struct):
+    raft: _RaftStatus | None = msgspec.field(name="raft.status", default=None)
+
+
+async def exact_status(client: Client, status: MemberStatus, *, timeout_s: float) -> MemberStatus | None:
+    """What a member of the real etcd says of itself, with leader and term of one moment. None when it does not answer.
+
+    In its status the leader is the one of now, but the term is that of the last entry applied (etcd 3.4 to 3.6,
+    ``EtcdServer.Term``): who has just been elected, or was started again, names itself leader of a term in which
+    another led. Its Raft's own status stands among the variables that it exports.
+    """
+    try:
+        answer = await client.request("GET", "/debug/vars", timeout_s=timeout_s)
+    except HttpError:
+        return None
+    raft = msgspec.json.decode(answer.body, type=_Variables).raft if answer.status == 200 else None
+    if raft is None:
+        return None
+    return msgspec.structs.replace(status, term=raft.term, leader_id=str(int(raft.lead, 16)))
 
 
 def leader_of(statuses: Mapping[str, MemberStatus | None]) -> str | None:

@@ -224,8 +224,8 @@ class EtcdClient:
         return read_answer(StatusAnswer, await self._ask_one(endpoint, "/v3/maintenance/status", b"{}")).result()
 
     async def hash_kv(self, endpoint: Address, revision: int = 0) -> HashResult:
-        """What one member's keys come to at a revision (0: now). Members of etcd 3.5 hash all that they have now,
-        whatever revision is asked for: their hashes compare when nothing is written meanwhile.
+        """What one member's keys come to at a revision (0: now). Members of the real etcd hash all that they have now,
+        whatever revision is asked for: their hashes compare when their answers tell the same one.
         """
         body = await self._ask_one(endpoint, "/v3/maintenance/hash", _encode({"revision": revision}))
         return read_answer(HashAnswer, body).result()

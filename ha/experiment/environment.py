@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ha
 from ha.history.result import Machine
+from ha.world.real.foreign import find_etcd
 
 __all__ = ["commit", "machine", "versions"]
 
@@ -31,9 +32,12 @@ def machine() -> Machine:
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of this project and of the libraries that its behaviour depends on."""
-    return {"ha-testbed": ha.__version__, **{name: version(name) for name in _RECORDED}}
+def versions(etcd: str | None = None) -> dict[str, str]:
+    """Versions of this project, of the libraries that its behaviour depends on, and of the real etcd, if its executable
+    is given.
+    """
+    own = {"ha-testbed": ha.__version__, **{name: version(name) for name in _RECORDED}}
+    return own if etcd is None else own | {"etcd": find_etcd(etcd).version}
 
 
 def commit() -> str | None:

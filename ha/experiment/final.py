@@ -28,9 +28,7 @@ LIMIT_S = 30.0
 """How long members may take to agree, and caches to catch up: far longer than any timeout in between."""
 
 _DISAGREEMENT_S = 3.0
-"""How long members may hold different things that can all tell; real ones hash what they have now, so a write between
-two questions looks like it.
-"""
+"""How long members may hold different things at one revision that can all tell."""
 
 _PERIOD_FIRST_S = 0.1
 _PERIOD_MAX_S = 1.0
@@ -68,24 +66,27 @@ class Final:
 
     async def _members(self) -> None:
         view = View(self._host, self._plan)
+        is_real_etcd = self._plan.topology.etcd.engine == "etcd"  # it hashes what it has, whatever it was asked for
 
         async def sample() -> _Look:
             statuses = await view.statuses()
             revision = max((status.revision for status in statuses.values() if status), default=0)
             found = await view.hashes(revision)
-            events: list[Event] = [
+            events = [
                 MemberHash(
                     at_s=self._now_s(),
                     member=member,
-                    revision=revision,
+                    revision=told.revision if is_real_etcd and isinstance(told, HashResult) else revision,
                     hash=told.hash if isinstance(told, HashResult) else None,
                     compact_revision=told.compact_revision if isinstance(told, HashResult) else 0,
                     error=None if isinstance(told, HashResult) else str(told),
                 )
                 for member, told in found.items()
             ]
-            told = {(one.hash, one.compact_revision) if isinstance(one, HashResult) else None for one in found.values()}
-            return LIMIT_S if None in told else _DISAGREEMENT_S if len(told) > 1 else 0.0, events
+            if None in {event.hash for event in events} or len({event.revision for event in events}) > 1:
+                return LIMIT_S, [*events]
+            is_one = len({(event.hash, event.compact_revision) for event in events}) == 1
+            return 0.0 if is_one else _DISAGREEMENT_S, [*events]
 
         await self._until(sample)
 

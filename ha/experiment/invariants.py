@@ -81,7 +81,10 @@ def _members(observed: Observed, events: Sequence[Event]) -> Iterator[_Judged]:
     yield _judged("leaders", "no two etcd members lead in one term", leaders.violations(events))
     if observed.not_recovered is None:
         unseen = convergence.unseen(events, observed.plan.members)
+        apart = convergence.incomparable(events)
         doubt = f"nobody asked {', '.join(unseen)}" if unseen else ""
+        if apart:
+            doubt = f"members told what they hold at revisions {', '.join(map(str, apart))}, never at the same one"
         what = "when healed, all etcd members come to hold the same"
         yield _judged("convergence", what, convergence.violations(events), doubt)
 

@@ -165,7 +165,8 @@ class ComponentExit(_Event, frozen=True, tag="exit"):
 
 class MemberHash(_Event, frozen=True, tag="hash"):
     """What an etcd member holds in the end: the hash of its keys at `revision`, which the others were asked for as
-    well. None, with `error`: it could not tell within the time that it was given.
+    well (the real etcd tells it for the revision that it has). None, with `error`: it could not tell within the time
+    that it was given.
     """
 
     member: str

@@ -102,9 +102,12 @@ def watched(found: WatchCounts) -> list[str]:
 
 
 def world(result: Result) -> str:
-    """Where it ran; of a simulation how long that took for real, since all other times are virtual."""
+    """Where it ran, and on the real etcd if it did; of a simulation how long that took for real, since all other times
+    are virtual.
+    """
     if result.wall_s is None:
-        return f"{result.world} world"
+        etcd = f" · etcd {result.versions['etcd']}" if "etcd" in result.versions else ""
+        return f"{result.world} world{etcd}"
     return f"simulated world, {seconds(result.duration_s)} of virtual time in {seconds(result.wall_s)}"
 
 

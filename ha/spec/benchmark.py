@@ -96,6 +96,7 @@ class SimulationSpeed(Benchmark, frozen=True, forbid_unknown_fields=True, kw_onl
             if case.name in names[:i]:
                 report(f"{path}.name", f"{case.name!r} stands twice", allowed="a name of its own for each case")
             rules.workload_fields(case.workloads, path, present, report)
+            rules.simulated(case.shape(self.topologies), f"{path}.topology", report)
             rules.combination(case.shape(self.topologies), case.experiment(), _below(path, report))
 
 
@@ -117,6 +118,10 @@ class Mutants(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def references(self) -> Mapping[str, str]:
         """See `Benchmark`."""
         return {"topology": self.topology}
+
+    def check(self, present: Mapping[str, int], report: rules.Report) -> None:  # noqa: ARG002  (the base's)
+        """See `Benchmark`."""
+        rules.simulated(self.topologies[self.topology], "topology", report)
 
 
 def _below(path: str, report: rules.Report) -> rules.Report:

@@ -1,4 +1,6 @@
-"""What the faults of a schedule demand of their fields: one table, for the checks and for the manual."""
+"""What the faults of a schedule demand of their fields, and of whom they hit: one table, for the checks and for the
+manual.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from ha.spec.model import Fault, FaultName, Role, Target, Topology
 
-__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "disks", "enough", "fields", "someone"]
+__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "disks", "enough", "fields", "foreign", "someone"]
 
 
 class Report(Protocol):
@@ -29,19 +31,21 @@ class Fields(NamedTuple):
     """How many nodes the target must have."""
     disk: bool = False
     """Whether it hits what is on a disk, where only etcd members keep anything."""
+    link: bool = False
+    """Whether it hits what passes between two nodes."""
 
 
 FIELDS: dict[FaultName, Fields] = {
     "kill": Fields(),
     "pause": Fields(),
     "restart": Fields(),
-    "partition": Fields(optional=("from", "direction"), component=False),
-    "ring-partition": Fields(component=False, least=4),
-    "bridge-partition": Fields(component=False, least=3),
-    "delay": Fields(required=("latency",), optional=("from", "jitter"), component=False),
-    "bandwidth": Fields(required=("bytes_per_s",), optional=("from",), component=False),
-    "refuse": Fields(optional=("from",), component=False),
-    "reset": Fields(optional=("from",), component=False),
+    "partition": Fields(optional=("from", "direction"), component=False, link=True),
+    "ring-partition": Fields(component=False, link=True, least=4),
+    "bridge-partition": Fields(component=False, link=True, least=3),
+    "delay": Fields(required=("latency",), optional=("from", "jitter"), component=False, link=True),
+    "bandwidth": Fields(required=("bytes_per_s",), optional=("from",), component=False, link=True),
+    "refuse": Fields(optional=("from",), component=False, link=True),
+    "reset": Fields(optional=("from",), component=False, link=True),
     "disk-full": Fields(disk=True),
     "disk-error": Fields(disk=True),
     "slow-disk": Fields(required=("latency",), disk=True),
@@ -52,7 +56,9 @@ FIELDS: dict[FaultName, Fields] = {
 INSTANT: tuple[FaultName, ...] = ("reset", "restart")
 """Faults with nothing to undo."""
 OF_PROCESSES: tuple[FaultName, ...] = ("kill", "pause", "restart")
-"""Faults that do not add up: undoing one undoes another of the same victims."""
+"""Faults that do not add up: undoing one undoes another of the same victims. They act on processes from outside, so
+whatever runs there can be hit, a program of others as well (see `foreign`).
+"""
 
 
 def fields(fault: Fault, path: str, report: Report) -> None:
@@ -120,3 +126,20 @@ def disks(fault: Fault, roles: Sequence[Role], shape: Topology, path: str, repor
     elif fault.target.component not in (None, "etcd"):
         message = f"{fault.target.component} keeps nothing on a disk"
         report(f"{path}.target.component", message, allowed="etcd")
+
+
+def foreign(
+    fault: Fault, hit: Collection[str], ends: Collection[str], shape: Topology, path: str, report: Report
+) -> None:
+    """A fault that acts inside the processes of a node, where it is a program of others: of a link between two of them,
+    a disk or a clock that is ours, the real etcd knows nothing. A link between it and a process of ours is held up by
+    ours. `hit`: all nodes that the target may be; `ends`: all that may be at the other end of its links.
+    """
+    if shape.etcd.engine != "etcd" or fault.fault in OF_PROCESSES:
+        return
+    hosts = [node for node in shape.names(shape.etcd_role) if node in hit]
+    others = [node for node in shape.names(shape.etcd_role) if node in ends]
+    between = hosts and others and len({*hosts, *others}) > 1
+    if between if FIELDS[fault.fault].link else hosts:
+        message = f"a {fault.fault} acts inside our own processes, and etcd on {', '.join(hosts)} is the real one"
+        report(f"{path}.target", message, allowed=f"{', '.join(OF_PROCESSES)}; other nodes; or engine: pysyncobj")

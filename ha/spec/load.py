@@ -39,6 +39,7 @@ __all__ = [
     "override",
     "resolve",
     "scenario",
+    "topology",
 ]
 
 Spec: TypeAlias = Topology | Experiment | Scenario | Benchmark
@@ -60,6 +61,26 @@ def benchmark(path: Path | str) -> Benchmark:
     if not isinstance(spec, Benchmark):
         raise SpecError([_problem(str(path), f"is {_kind(spec)}", "a Benchmark")])
     return spec
+
+
+def topology(path: Path | str, *, engine: Engine | None = None, world: WorldName = "real") -> Topology:
+    """A topology, or that of a Scenario, with another engine if one is given, fit for a world. `path` may be a name of
+    the catalogue. Raises SpecError.
+    """
+    home, prefix = resolve(path), ROOT
+    spec = load(home)
+    if isinstance(spec, Scenario):
+        first, home = home, _references(home)[0]
+        prefix = "topology" if home == first else ROOT
+        spec = spec.topology
+    if not isinstance(spec, Topology):
+        raise SpecError([_problem(str(path), f"is {_kind(spec)}", "a Topology or a Scenario")])
+    shape = _with_engine(spec, engine)
+    lines = _lines_of(home, prefix, Topology)
+    _suits(shape, world, _within(lines, prefix))
+    if lines.problems:
+        raise SpecError(lines.problems)
+    return shape
 
 
 def kind_of(spec: Spec) -> str:
@@ -87,12 +108,23 @@ def override(
     spec: Scenario, *, world: WorldName | None = None, seed: int | None = None, engine: Engine | None = None
 ) -> Scenario:
     """A scenario with what was given on the command line in place of what its file says."""
-    shape = spec.topology
-    if engine is not None:
-        shape = msgspec.structs.replace(shape, etcd=msgspec.structs.replace(shape.etcd, engine=engine))
+    shape = _with_engine(spec.topology, engine)
     return msgspec.structs.replace(
         spec, topology=shape, world=world or spec.world, seed=spec.seed if seed is None else seed
     )
+
+
+def _with_engine(shape: Topology, engine: Engine | None) -> Topology:
+    if engine is None:
+        return shape
+    return msgspec.structs.replace(shape, etcd=msgspec.structs.replace(shape.etcd, engine=engine))
+
+
+def _suits(shape: Topology, world: WorldName, report: Report) -> None:
+    """Look at a valid topology once more, whose engine or world may be another one than its file says."""
+    rules.topology(shape, report)
+    if world == "sim":
+        rules.simulated(shape, "etcd.engine", report)
 
 
 def check_world(
@@ -107,14 +139,17 @@ def check_world(
     them, `mutants` that can be planted; `path` and `chaos` as given to `scenario`, for the places of the problems.
     """
     choice = _choose(path, chaos)
+    shape = _lines_of(choice.shape_home, choice.shape_prefix, Topology)
     lines = _lines_of(choice.home, choice.prefix)
     report = _within(lines, choice.prefix)
+    _suits(spec.topology, spec.world, _within(shape, choice.shape_prefix))
+    rules.combination(spec.topology, spec.experiment, report)
     for i, fault in enumerate(spec.experiment.faults):
         if fault.fault not in faults[spec.world]:
             able = [world for world, can in faults.items() if fault.fault in can]
             allowed = ", ".join(sorted(faults[spec.world])) + "".join(f"; or world: {world}" for world in able)
             report(f"faults[{i}].fault", f"the {spec.world} world cannot inject {fault.fault!r}", allowed=allowed)
-    problems = lines.problems
+    problems = [*shape.problems, *lines.problems]
     if spec.mutant is not None:
         top = _lines_of(choice.files[0], "experiment")
         rules.scenario(spec.world, spec.mutant, top.problem)
@@ -135,6 +170,9 @@ class _Choice(NamedTuple):
     """The file in which the experiment stands."""
     prefix: str
     """The field of that file in which it stands; ROOT for the whole."""
+    shape_home: Path
+    """The same for the topology."""
+    shape_prefix: str
 
 
 def _choose(path: Path | str, chaos: Path | str | None) -> _Choice:
@@ -151,8 +189,9 @@ def _choose(path: Path | str, chaos: Path | str | None) -> _Choice:
         how_file = resolve(chaos)
     files = list(dict.fromkeys([first, shape_file, how_file]))
     prefix = "experiment" if isinstance(what, Scenario) and how_file == first else ROOT
+    shape_prefix = "topology" if isinstance(what, Scenario) and shape_file == first else ROOT
     if isinstance(what, Scenario) and given is None:
-        return _Choice(what, files, how_file, prefix)
+        return _Choice(what, files, how_file, prefix, shape_file, shape_prefix)
     shape = what.topology if isinstance(what, Scenario) else load(shape_file)
     how = given or load(how_file)
     assert isinstance(shape, Topology)
@@ -160,7 +199,7 @@ def _choose(path: Path | str, chaos: Path | str | None) -> _Choice:
     whole = Scenario(name=_name(shape, how), topology=shape, experiment=how)
     if isinstance(what, Scenario):
         whole = msgspec.structs.replace(whole, world=what.world, seed=what.seed, mutant=what.mutant)
-    choice = _Choice(whole, files, how_file, prefix)
+    choice = _Choice(whole, files, how_file, prefix, shape_file, shape_prefix)
     lines = _lines_of(how_file, prefix)
     rules.combination(shape, how, lines.problem)
     if lines.problems:
@@ -209,11 +248,11 @@ def _default_experiment(shape: Topology) -> str:
     return "kill-etcd-leader" if survives else "cold-restart"
 
 
-def _lines_of(file: Path, prefix: str) -> Converter:
-    """A collector for problems of a valid file: of an Experiment, or of a Scenario with one in its field `prefix`."""
+def _lines_of(file: Path, prefix: str, kind: type[Topology | Experiment] = Experiment) -> Converter:
+    """A collector for problems of a valid file: of this kind, or of a Scenario with one in its field `prefix`."""
     converter = Converter(str(file))
     if prefix == ROOT:
-        converter.struct(read(file), Experiment, header=_HEADER)
+        converter.struct(read(file), kind, header=_HEADER)
     else:
         converter.struct(_with_topologies(read(file)), ScenarioFile, header=_HEADER)
     return converter
@@ -273,12 +312,20 @@ def _header(root: Node, converter: Converter) -> str | None:
     return found["kind"]
 
 
-def _topology(root: Node, converter: Converter, _path: Path, _chain: tuple[Path, ...]) -> Topology | None:
+def _topology(root: Node, converter: Converter, path: Path, _chain: tuple[Path, ...]) -> Topology | None:
     shape = converter.struct(root, Topology, header=_HEADER)
     if shape is None:
         return None
     rules.topology(shape, converter.problem)
-    return msgspec.structs.replace(shape, timings_name=_timings_name(root))
+    return _derived(shape, root, path)
+
+
+def _derived(shape: Topology, root: Node, path: Path) -> Topology:
+    """With what follows from how, and in which file, it is written."""
+    etcd = shape.etcd
+    if etcd.binary is not None:
+        etcd = msgspec.structs.replace(etcd, binary=str(path.parent.absolute() / etcd.binary))
+    return msgspec.structs.replace(shape, etcd=etcd, timings_name=_timings_name(root))
 
 
 def _timings_name(root: Node) -> TimingsName:
@@ -315,7 +362,7 @@ def _scenario(root: Node, converter: Converter, path: Path, chain: tuple[Path, .
     shape: Spec | None
     if isinstance(file.topology, Topology):
         rules.topology(file.topology, _within(converter, "topology"))
-        shape = msgspec.structs.replace(file.topology, timings_name=_timings_name(root.entries["topology"].value))
+        shape = _derived(file.topology, root.entries["topology"].value, path)
     else:
         shape = _reference(file.topology, Topology, "topology", converter, path, chain)
     how: Spec | None
@@ -326,6 +373,8 @@ def _scenario(root: Node, converter: Converter, path: Path, chain: tuple[Path, .
     else:
         how = _reference(file.experiment, Experiment, "experiment", converter, path, chain)
     rules.scenario(file.world, file.mutant, converter.problem)
+    if isinstance(shape, Topology) and file.world == "sim":
+        rules.simulated(shape, "topology", converter.problem)
     if not (isinstance(shape, Topology) and isinstance(how, Experiment)):
         return None
     if how.topologies == [_ITS_OWN]:

@@ -52,7 +52,7 @@ Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 """What JSON keeps exactly, whoever reads it."""
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
-Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock"]
+Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock", "etcd"]
 Reads: TypeAlias = Literal["engine", "log"]
 FaultName: TypeAlias = Literal[
     "kill",
@@ -155,13 +155,24 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = "stacked"
     engine: Annotated[
         Engine,
-        Meta(description="What keeps the members agreed. pysyncobj-stock is the library as it is, which loses writes."),
+        Meta(
+            description="What keeps the members agreed. pysyncobj-stock is the library as it is, which loses writes. "
+            "etcd is the real one, a program of its own in place of our member; in the real world only."
+        ),
     ] = "pysyncobj"
+    binary: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="engine etcd: the executable, a path relative to this file; without it that of the extra "
+            "`ha-testbed[etcd]`, else `etcd` on the PATH."
+        ),
+    ] = None
     reads: Annotated[
         Reads,
         Meta(
             description="How a read is made linearizable. engine: by what the engine has for it (pysyncobj: ReadIndex; "
-            "pysyncobj-stock: nothing, so reads are stale). log: by a command that changes nothing, as in etcd 2."
+            "pysyncobj-stock: nothing, so reads are stale; etcd: ReadIndex). log: by a command that changes nothing, "
+            "as in etcd 2."
         ),
     ] = "engine"
     snapshot_count: Annotated[

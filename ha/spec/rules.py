@@ -24,6 +24,7 @@ __all__ = [
     "experiment",
     "node_roles",
     "scenario",
+    "simulated",
     "topology",
     "workload_fields",
 ]
@@ -86,26 +87,42 @@ def topology(spec: Topology, report: Report) -> None:
         where = f"nodes[{roles.index('load-balancer')}].count"
         report(where, f"found {spec.count('load-balancer')} load balancers", allowed="at most one")
     _timings(spec.timings, report)
+    if spec.etcd.engine == "etcd":
+        _real_etcd(spec, report)
+    elif spec.etcd.binary is not None:
+        report(
+            "etcd.binary", f"engine {spec.etcd.engine} is no program of its own", allowed="engine: etcd, or no binary"
+        )
+
+
+def _real_etcd(spec: Topology, report: Report) -> None:
+    """What the real etcd cannot be told to do."""
+    if spec.etcd.reads != "engine":
+        report("etcd.reads", f"found {spec.etcd.reads}", allowed="engine: etcd reads by ReadIndex and in no other way")
+    for name in ("etcd_heartbeat", "etcd_election"):
+        found_s = getattr(spec.timings, name)
+        if abs(found_s * 1000 - round(found_s * 1000)) > 1e-6 or not 0.001 <= found_s <= 50:
+            _refused(report, name, found_s, "whole milliseconds up to 50s, as etcd's flags")
 
 
 def _timings(timings: Timings, report: Report) -> None:
     """What etcd and client-go refuse as well."""
     if timings.etcd_election < 5 * timings.etcd_heartbeat:
         least = format_duration(5 * timings.etcd_heartbeat)
-        _too_small(report, "etcd_election", timings.etcd_election, f"at least five heartbeats, {least}")
+        _refused(report, "etcd_election", timings.etcd_election, f"at least five heartbeats, {least}")
     if timings.lease_duration <= timings.lease_renew_deadline:
         least = format_duration(timings.lease_renew_deadline)
-        _too_small(report, "lease_duration", timings.lease_duration, f"more than lease_renew_deadline, {least}")
+        _refused(report, "lease_duration", timings.lease_duration, f"more than lease_renew_deadline, {least}")
     if timings.lease_renew_deadline <= 1.2 * timings.lease_retry_period:
         least = format_duration(1.2 * timings.lease_retry_period)
         found = timings.lease_renew_deadline
-        _too_small(report, "lease_renew_deadline", found, f"more than 1.2 times lease_retry_period, {least}")
+        _refused(report, "lease_renew_deadline", found, f"more than 1.2 times lease_retry_period, {least}")
     if timings.container_backoff_max < timings.container_backoff:
         least = format_duration(timings.container_backoff)
-        _too_small(report, "container_backoff_max", timings.container_backoff_max, f"at least {least}")
+        _refused(report, "container_backoff_max", timings.container_backoff_max, f"at least {least}")
 
 
-def _too_small(report: Report, name: str, found_s: float, allowed: str) -> None:
+def _refused(report: Report, name: str, found_s: float, allowed: str) -> None:
     report(f"timings.{name}", f"found {format_duration(found_s)}", allowed=allowed)
 
 
@@ -268,6 +285,7 @@ def _fault(shape: Topology, fault: Fault, path: str, report: Report) -> None:
     hit = _candidates(shape, fault.target.select)
     is_sure = hit and (len(hit) == 1 or _certain(fault.target))
     others = _candidates(shape, "all" if fault.source is None else fault.source.select)
+    faults.foreign(fault, hit, others, shape, path, report)
     if is_sure and others:
         faults.someone(fault, hit, others, path, report)
 
@@ -392,6 +410,13 @@ def scenario(world: str, mutant: str | None, report: Report) -> None:
     """What only one world has."""
     if mutant is not None and world != "sim":
         report("mutant", f"bugs are planted in the simulated world only, not in the {world} one", allowed="world: sim")
+
+
+def simulated(shape: Topology, path: str, report: Report) -> None:
+    """A topology that cannot be simulated. `path`: what asks for it."""
+    if shape.etcd.engine == "etcd":
+        message = f"virtual time runs our own components only, and the etcd of {shape.name!r} is the real one"
+        report(path, message, allowed="the real world, or engine: pysyncobj")
 
 
 # ---- allowed, but unwise

@@ -16,6 +16,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ha.world.real.foreign import ForeignProgramError, find_etcd
+
 __all__ = ["Finding", "examine"]
 
 Grade: TypeAlias = Literal["ok", "warning", "missing", "error"]
@@ -42,6 +44,7 @@ def examine(directory: Path) -> list[Finding]:
         _descriptors(),
         _fsync(directory),
         _kubectl(),
+        _etcd(),
     ]
 
 
@@ -110,3 +113,12 @@ def _kubectl() -> Finding:
     output = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  (fixed)
     lines = (output.stdout + output.stderr).strip().splitlines()
     return Finding(what="kubectl", grade="ok", found=lines[0] if lines else "installed")
+
+
+def _etcd() -> Finding:
+    try:
+        etcd = find_etcd()
+    except ForeignProgramError as error:
+        advice = f"for engine: etcd; {error.advice}"
+        return Finding(what="etcd", grade="missing", found=f"{error} (optional)", advice=advice)
+    return Finding(what="etcd", grade="ok", found=f"{etcd.version}, {etcd.path}")

@@ -71,7 +71,11 @@ def _children(pid: int) -> list[int]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("kill-etcd-leader",), "is of kind Experiment; name a Topology"),
+        (("kill-etcd-leader",), "is an Experiment; allowed: a Topology or a Scenario"),
+        (
+            ("stacked-3", "--engine", "etcd"),
+            "stacked-3.yaml:10: etcd.engine: virtual time runs our own components only",
+        ),
         (("stacked-3", "--mutant", "vote-twic"), "did you mean 'vote-twice'?"),
         (("stacked-3", "--seeds", "0"), "a whole number from 1 on"),
         (("stacked-3", "--budget", "60"), "a duration such as"),

@@ -6,8 +6,8 @@ from ha.check import convergence, watch_cache
 from ha.history import CacheSample, MemberHash
 
 
-def hashed(member: str, hash_: int | None, *, at_s: float = 9.0, **fields: object) -> MemberHash:
-    return MemberHash(at_s=at_s, member=member, revision=50, hash=hash_, **fields)
+def hashed(member: str, hash_: int | None, *, at_s: float = 9.0, revision: int = 50, **fields: object) -> MemberHash:
+    return MemberHash(at_s=at_s, member=member, revision=revision, hash=hash_, **fields)
 
 
 def cached(node: str, behind: dict[str, tuple[int, int]] | None = None, error: str | None = None) -> CacheSample:
@@ -30,6 +30,16 @@ def test_a_member_that_holds_something_else_is_convicted() -> None:
 def test_a_member_that_stays_behind_is_convicted() -> None:
     (found,) = convergence.violations([hashed("a", 8), hashed("b", None, error="future revision")])
     assert found.reason == "b did not get to revision 50: future revision"
+
+
+def test_what_members_held_at_different_revisions_proves_nothing() -> None:
+    """The real etcd tells what it holds at the moment."""
+    samples = [hashed("a", 8), hashed("b", 9, revision=51), hashed("c", 8)]
+    assert convergence.violations(samples) == []
+    assert convergence.incomparable(samples) == [50, 51]
+    (found,) = convergence.violations([hashed("a", 8), hashed("b", 7), hashed("c", 9, revision=51)])
+    assert found.reason == "members hold 2 different things at revision 50"
+    assert convergence.incomparable([hashed("a", 8), hashed("b", 7), hashed("c", None, revision=0)]) == []
 
 
 def test_a_cache_that_caught_up_is_acquitted() -> None:

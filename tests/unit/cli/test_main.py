@@ -12,6 +12,7 @@ from ha.cli.errors import CommandError
 from ha.cli.main import _parser, main
 from ha.experiment import worlds
 from ha.world.real import WorldLostError
+from ha.world.real.foreign import ForeignProgramError
 
 
 @pytest.mark.parametrize(("verdict", "code"), [("pass", 0), ("fail", 1), ("inconclusive", 3)])
@@ -108,3 +109,48 @@ def test_a_command_error_keeps_its_code(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(run, "scenario", refused)
     assert main(["run", "x"]) == exits.BAD_INPUT
+
+
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_a_machine_without_the_real_etcd_is_told_before_anything_starts(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def missing(_asked: str | None) -> None:
+        raise ForeignProgramError("this machine has no etcd")
+
+    monkeypatch.setattr(worlds, "find_etcd", missing)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "stacked-3", "--engine", "etcd"]) == exits.BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "ha: stacked-3: etcd.engine: this machine has no etcd; allowed: pip install 'ha-testbed[etcd]'"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_binary_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "t.yaml"
+    header = "apiVersion: ha/v1\nkind: Topology\nname: mine\nnodes: [{role: control-plane}]\n"
+    file.write_text(header + "etcd: {engine: etcd, binary: bin/etcd}\n")
+    assert main(["run", str(file), "--out", str(tmp_path / "run")]) == exits.BAD_INPUT
+    assert f"{file}: etcd.binary: {tmp_path}/bin/etcd cannot be executed" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "stacked-3", "--world", "sim"], "etcd.engine: virtual time runs our own components only"),
+        (["run", "stacked-3", "--chaos", "isolate-etcd-leader"], "faults[0].target: a partition acts inside our own"),
+        (["run", "external-3", "--chaos", "disk-error"], "etcd on etcd-1"),
+        (["fuzz", "etcd-3", "--seeds", "1", "--mutant", "vote-twice"], "etcd.engine: virtual time runs our own"),
+    ],
+)
+def test_what_the_real_etcd_cannot_take_is_refused_with_the_reason(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--engine", "etcd"]) == exits.BAD_INPUT
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -18,9 +18,10 @@ from ha.spec import Topology, rules
 from ha.spec.load import load, resolve
 
 
-def laid_out(name: str) -> Plan:
+def laid_out(name: str, **etcd: object) -> Plan:
     topology = load(resolve(name))
     assert isinstance(topology, Topology)
+    topology = msgspec.structs.replace(topology, etcd=msgspec.structs.replace(topology.etcd, **etcd))
     addresses = {node: f"127.9.9.{10 + i}" for i, node in enumerate(node_names(topology))}
     return plan(topology, addresses, cluster_token="t")
 
@@ -155,3 +156,15 @@ def test_the_kubeconfig_names_the_endpoint() -> None:
     config = yaml.safe_load(kubeconfig(layout, "x"))
     assert config["clusters"][0]["cluster"]["server"] == f"http://{layout.endpoint}"
     assert config["current-context"] == config["contexts"][0]["name"]
+
+
+@pytest.mark.parametrize("name", ["stacked-3", "external-3"])
+def test_the_real_etcd_runs_where_our_member_would(name: str) -> None:
+    ours, real = laid_out(name), laid_out(name, engine="etcd", binary="/opt/etcd", snapshot_count=77)
+    for node in ours.nodes.values():
+        assert real.nodes[node.name].components == node.components
+    for node, address in real.members.items():
+        config = static_pod(real, node, "etcd")
+        assert (config["binary"], config["name"], config["client_url"]) == ("/opt/etcd", node, str(address))
+        assert config["members"] == static_pod(ours, node, "etcd")["members"]
+        assert (config["heartbeat_s"], config["election_s"], config["snapshot_count"]) == (0.01, 0.1, 77)

@@ -36,6 +36,9 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("cases[0].timings", "did you mean 'upstream'?"),
         ("cases[0].duration", "found 300; allowed: a duration"),
     ],
+    "benchmark-of-the-real-etcd": [
+        ("cases[0].topology", "virtual time runs our own components only, and the etcd of 'real-etcd' is the real one"),
+    ],
     "benchmark-of-an-experiment": [
         ("cases[0].topology", "'kill-worker' is an Experiment; allowed: a file of kind Topology"),
         ("cases[1].topology", "did you mean 'etcd-3'?"),
@@ -70,6 +73,24 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "duration-without-unit": [("duration", "found 10; allowed: a duration such as 300ms, 2s or 1m30s")],
     "empty": [(ROOT, "the file is empty")],
     "engine-unknown": [("etcd.engine", "did you mean 'pysyncobj'?")],
+    "etcd-binary-of-ours": [("etcd.binary", "engine pysyncobj is no program of its own; allowed: engine: etcd, or no")],
+    "etcd-real-cannot": [
+        ("etcd.reads", "found log; allowed: engine: etcd reads by ReadIndex and in no other way"),
+        ("timings.etcd_heartbeat", "found 1.5ms; allowed: whole milliseconds up to 50s, as etcd's flags"),
+        ("timings.etcd_election", "found 51s; allowed: whole milliseconds up to 50s"),
+    ],
+    "etcd-real-simulated": [
+        ("topology", "virtual time runs our own components only, and the etcd of 'mine' is the real one; allowed: the"),
+    ],
+    "etcd-real-takes-no-such-fault": [
+        (
+            "experiment.faults[1].target",
+            "and etcd on etcd-1, etcd-2, etcd-3 is the real one; allowed: kill, pause, restart; other nodes; or eng",
+        ),
+        ("experiment.faults[2].target", "a slow-disk acts inside our own processes, and etcd on etcd-2 is the real"),
+        ("experiment.faults[3].target", "a clock-rate acts inside our own processes, and etcd on etcd-1, etcd-2"),
+        ("experiment.faults[4].target", "a ring-partition acts inside our own processes, and etcd on etcd-1, etcd-2"),
+    ],
     "every-before-undone": [("faults[0].every", "injected again before it was undone")],
     "expectation-not-measurable": [("expect.recovery.pods_running_elsewhere", "no workload runs Pods")],
     "external-without-etcd-nodes": [("etcd.topology", "no node has the role etcd")],
@@ -91,7 +112,10 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     ],
     "faults-overlap": [("faults[1]", "overlaps faults[0]")],
     "field-unknown": [
-        ("etcd.topologie", "unknown field; allowed: topology, engine, reads, snapshot_count; did you mean 'topology'?")
+        (
+            "etcd.topologie",
+            "unknown field; allowed: topology, engine, binary, reads, snapshot_count; did you mean 'topology'?",
+        )
     ],
     "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario or Benchmark")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
@@ -104,7 +128,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("nodes[0].count", "found -1"),
         ("nodes[1].rol", "unknown field; allowed: role, count; did you mean 'role'?"),
         ("nodes[1].role", "is missing"),
-        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine, reads, snapshot_count"),
+        ("etcd", "found 'stacked'; allowed: a mapping with topology, engine, binary, reads, snapshot_count"),
         ("timings.etcd_elektion", "did you mean 'etcd_election'?"),
     ],
     "mutant-in-the-real-world": [("mutant", "in the simulated world only, not in the real one; allowed: world: sim")],

@@ -5,7 +5,9 @@ import yaml
 
 from ha.spec import Scenario, Target, Topology
 from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, override, resolve, scenario
+from ha.spec.load import topology as topology_of
 from ha.spec.timings import FAST, UPSTREAM
+from ha.spec.write import dump
 
 TOPOLOGY = """
 apiVersion: ha/v1
@@ -187,6 +189,47 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     other = override(spec, world="real", seed=0, engine="pysyncobj-stock")
     assert (other.world, other.seed, other.topology.etcd.engine) == ("real", 0, "pysyncobj-stock")
     assert other.experiment == spec.experiment
+
+
+def test_a_flag_may_ask_for_what_the_rest_of_the_file_does_not_allow(tmp_path: Path) -> None:
+    """Held against the rules once more, each problem where the file says what is in the way."""
+    path = write(tmp_path, "t.yaml", TOPOLOGY + "timings: fast\netcd: {reads: log}\n")
+    spec = override(scenario(path, "isolate-etcd-leader"), engine="etcd", world="sim")
+    with pytest.raises(SpecError) as caught:
+        check_world(spec, {"real": ["partition"], "sim": ["partition"]}, [], path=path, chaos="isolate-etcd-leader")
+    assert [(Path(p.file).name, p.field) for p in caught.value.problems] == [
+        ("t.yaml", "etcd.reads"),
+        ("t.yaml", "etcd.engine"),
+        ("isolate-etcd-leader.yaml", "faults[0].target"),
+    ]
+
+
+def test_a_topology_is_held_against_the_engine_and_the_world_that_were_asked_for(tmp_path: Path) -> None:
+    inline = write(tmp_path, "s.yaml", SCENARIO)
+    names = "topology: stacked-3\nexperiment: kill-worker\n"
+    named = write(tmp_path, "n.yaml", "apiVersion: ha/v1\nkind: Scenario\nname: both\n" + names)
+    for path, file, field in (
+        ("stacked-3", "stacked-3.yaml", "etcd.engine"),
+        (inline, "s.yaml", "topology.etcd.engine"),
+        (named, "stacked-3.yaml", "etcd.engine"),
+    ):
+        assert topology_of(path, engine="etcd").etcd.engine == "etcd"
+        with pytest.raises(SpecError, match="virtual time runs our own components only") as caught:
+            topology_of(path, engine="etcd", world="sim")
+        assert [(Path(p.file).name, p.field) for p in caught.value.problems] == [(file, field)]
+    with pytest.raises(SpecError, match="is an Experiment; allowed: a Topology or a Scenario"):
+        topology_of("kill-worker")
+
+
+def test_a_binary_is_found_beside_its_file_and_written_whole(tmp_path: Path) -> None:
+    etcd = "etcd: {engine: etcd, binary: bin/etcd}\n"
+    (tmp_path / "shapes").mkdir()
+    shape = load(write(tmp_path / "shapes", "t.yaml", TOPOLOGY + etcd))
+    assert isinstance(shape, Topology)
+    assert shape.etcd.binary == str(tmp_path / "shapes" / "bin" / "etcd")
+    how = scenario("stacked-3").experiment
+    whole = Scenario(name="whole", topology=shape, experiment=how)
+    assert load(write(tmp_path, "whole.yaml", dump(whole))) == whole
 
 
 def test_topology_as_experiment_is_refused() -> None:
