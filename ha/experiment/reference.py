@@ -20,8 +20,9 @@ A fault counts only when something shows that it took effect; without such evide
 cannot do is refused when the file is read. `target`, `at`, `for` and `every` are common to all; the fields of a fault
 are described in [spec.md](spec.md#fault).
 
-In the real world a link is disturbed by the processes that dialled its connections. They say that they obey, and when
-it is over what it did to them; a disturbance that did nothing at all is not attested. In the simulated world the
+In the real world links, disks and clocks are disturbed by the processes themselves. They say that they obey, and count
+what it did to them; a disturbance of links or disks that did nothing at all until it was undone is not attested: a
+partition of nodes that have nothing to say to each other, a full disk that nobody writes to. In the simulated world the
 evidence is the world's own books: it is what is being disturbed."""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ha.world import Bandwidth, Cut, Delay, Disturbance, Refuse
+from ha.world import Bandwidth, BitFlip, Cut, Delay, DiskError, DiskFull, Disturbance, Refuse, SlowDisk
 
-__all__ = ["described", "nodes_of"]
+__all__ = ["described", "hits", "nodes_of"]
 
 
 def described(disturbance: Disturbance) -> dict[str, object]:
@@ -24,3 +24,8 @@ def nodes_of(disturbance: Disturbance) -> list[str]:
         case Cut() | Delay() | Bandwidth() | Refuse():
             return sorted({node for link in disturbance.links for node in link})
     return [disturbance.node]
+
+
+def hits(disturbance: DiskFull | DiskError | SlowDisk | BitFlip, node: str, process: str) -> bool:
+    """Whether it is one of the disk of this process."""
+    return disturbance.node == node and disturbance.process in (None, process)

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _ClockOffset:
     name = "clock-offset"
     summary = "the wall clock of a node jumps, forward or back"
-    attestation = "the clock before and after the jump"
+    attestation = "the clock before and after the jump, as the processes of the node read it"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

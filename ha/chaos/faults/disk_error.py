@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _DiskError:
     name = "disk-error"
     summary = "EIO from every sync"
-    attestation = "the world's table of disks; the syncs that it refused meanwhile"
+    attestation = "that all processes obey; the syncs that were refused meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

@@ -14,7 +14,7 @@ __all__ = ["FAULT"]
 class _SlowDisk:
     name = "slow-disk"
     summary = "every sync takes longer"
-    attestation = "the world's table of disks; the syncs that it held up meanwhile"
+    attestation = "that all processes obey; the syncs that were held up meanwhile"
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:

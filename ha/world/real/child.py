@@ -28,12 +28,13 @@ from typing import NoReturn
 import trio
 
 from ha.world.real import wire
-from ha.world.real.disk import RealDisk
+from ha.world.real.books import Books
+from ha.world.real.disk import RealDisk, Trouble
 from ha.world.real.disturbances import Disturbances
-from ha.world.real.host import Log, RealHost
+from ha.world.real.host import Log, RealHost, WallClock
 from ha.world.real.lifeline import die_with_parent, set_process_title
 from ha.world.real.link import Link
-from ha.world.real.links import Links, Meters
+from ha.world.real.links import Links
 from ha.world.real.net import LoopbackNetwork
 from ha.world.real.processes import NodeProcesses
 from ha.world.real.programs import Program
@@ -63,8 +64,9 @@ class Birth:
     log_fd: int
     nodes: Mapping[str, str]
     subnets: Mapping[str, str]
-    meters: Meters
+    books: Books
     in_force: Sequence[wire.InForce]
+    clocks: Mapping[str, wire.WrongClock]
 
 
 def run(birth: Birth) -> NoReturn:
@@ -129,13 +131,13 @@ def _new_host(birth: Birth, log: Log, spawn: Callable[..., None]) -> tuple[RealH
         birth.node,
         birth.nodes,
         birth.subnets,
-        meters=birth.meters,
+        books=birth.books,
         random=random.Random(_stream(birth, "links")),  # noqa: S311  (reproducible on purpose)
         spawn=spawn,
     )
-    disk = birth.directory / "disks" / birth.node / birth.name
-    disturbances = Disturbances(links)
-    disturbances.impose(birth.in_force)
+    disk, trouble, clock = birth.directory / "disks" / birth.node / birth.name, Trouble(birth.books), WallClock()
+    disturbances = Disturbances(birth.node, birth.name, links, trouble, clock)
+    disturbances.impose(birth.in_force, birth.clocks)
     link = Link(birth.control, disturbances.obey)
     host = RealHost(
         node=birth.node,
@@ -143,10 +145,11 @@ def _new_host(birth: Birth, log: Log, spawn: Callable[..., None]) -> tuple[RealH
         address=birth.address,
         subnet=birth.subnet,
         net=LoopbackNetwork(birth.address, links),
-        disk=RealDisk(disk),
+        disk=RealDisk(disk, trouble),
         processes=NodeProcesses(link, birth.node, disk),
         random=random.Random(_stream(birth, "host")),  # noqa: S311  (reproducible on purpose)
         log=log,
+        clock=clock,
     )
     return host, link
 

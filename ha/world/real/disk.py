@@ -24,25 +24,63 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import trio
 
-from ha.world import File
+from ha.world import DiskError, DiskFull, File, SlowDisk
+from ha.world.real.books import Books, Count
+from ha.world.real.wire import InForce
 
-__all__ = ["RealDisk", "RealFile"]
+__all__ = ["TEMPORARY", "RealDisk", "RealFile", "Trouble"]
 
 _CHUNK_BYTES = 256 << 10  # a larger one is no faster, and its own sync takes longer
 _INLINE_BYTES = 256 << 10
-_TEMPORARY = ".replacing"
+TEMPORARY = ".replacing"
+
+
+class Trouble:
+    """What disturbs the disk of this process. `refused` counts syncs, replacements and flushes."""
+
+    def __init__(self, books: Books | None = None) -> None:
+        self._books = books
+        self.in_force: Sequence[InForce] = ()
+
+    def sync(self, *, grows: bool) -> None:
+        """Stands before every sync and replacement. It blocks, as a sync does. Raises OSError."""
+        if not self.in_force:
+            return
+        for one in self.in_force:
+            if isinstance(one.what, SlowDisk):
+                self._count(one, "slowed")
+                time.sleep(one.what.latency_s)
+        self._refuse(DiskError, errno.EIO)
+        self.write(grows=grows)
+
+    def write(self, *, grows: bool) -> None:
+        """Stands before everything that is written. Raises OSError."""
+        if grows:
+            self._refuse(DiskFull, errno.ENOSPC)
+
+    def _refuse(self, kind: type[DiskFull | DiskError], number: int) -> None:
+        refusing = [one for one in self.in_force if isinstance(one.what, kind)]
+        for one in refusing:
+            self._count(one, "refused")
+        if refusing:
+            raise OSError(number, os.strerror(number))
+
+    def _count(self, one: InForce, what: Count) -> None:
+        assert self._books is not None, "only processes of nodes are disturbed"
+        self._books.count(one.number, what)
 
 
 class RealFile:
     """An append-only file; see `ha.world.File`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, trouble: Trouble) -> None:
+        self._path, self._trouble = path, trouble
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._written_bytes = os.fstat(self._fd).st_size
         self._allocated_bytes = self._written_bytes
@@ -76,12 +114,14 @@ class RealFile:
     def flush(self) -> None:
         """Write. Raises OSError, from then on for good."""
         with self._faults():
+            self._trouble.write(grows=bool(self._pending))
             self._apply(extend=False)
 
     async def sync(self) -> None:
         """Write and fdatasync. Raises OSError, from then on for good."""
         await trio.lowlevel.checkpoint_if_cancelled()
         with self._faults():
+            self._trouble.sync(grows=bool(self._pending))
             if self._pending or self._cut or self._flushed:
                 self._apply(extend=True)
                 os.fdatasync(self._fd)
@@ -124,6 +164,7 @@ class RealFile:
         # Unsynced data may be lost by contract, so a failure here tells the caller nothing.
         with contextlib.suppress(OSError):
             if self._fault is None:
+                self._trouble.write(grows=bool(self._pending))
                 self._write(extend=False)
                 os.ftruncate(self._fd, self._written_bytes)
         os.close(self._fd)
@@ -133,9 +174,10 @@ class RealFile:
 class RealDisk:
     """A directory of the run; see `ha.world.Disk`. It appears on the first use."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, trouble: Trouble | None = None) -> None:
         self._root = root
         self._replacements = 0
+        self._trouble = trouble or Trouble()
 
     def open(self, path: str) -> File:
         """Open for appending, created empty when missing."""
@@ -143,7 +185,7 @@ class RealDisk:
         existed = full.exists()
         if not existed:
             _make_directories(full.parent)
-        file = RealFile(full)
+        file = RealFile(full, self._trouble)
         if not existed:
             _sync_directory(full.parent)
         return file
@@ -156,13 +198,17 @@ class RealDisk:
         """Write beside, fsync, rename, fsync the directory."""
         full = self._resolve(path)
         self._replacements += 1
-        temporary = full.with_name(f".{full.name}.{self._replacements}{_TEMPORARY}")
+        temporary = full.with_name(f".{full.name}.{self._replacements}{TEMPORARY}")
         if len(data) > _INLINE_BYTES:
-            await trio.to_thread.run_sync(_replace, full, temporary, data)
+            await trio.to_thread.run_sync(self._replace, full, temporary, data)
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
-            _replace(full, temporary, data)
+            self._replace(full, temporary, data)
             await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def _replace(self, full: Path, temporary: Path, data: bytes) -> None:
+        self._trouble.sync(grows=bool(data))
+        _replace(full, temporary, data)
 
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is no error."""
@@ -177,7 +223,7 @@ class RealDisk:
         """Names in a directory, sorted; empty when it does not exist."""
         full = self._resolve(directory) if directory else self._root
         try:
-            return sorted(entry.name for entry in full.iterdir() if not entry.name.endswith(_TEMPORARY))
+            return sorted(entry.name for entry in full.iterdir() if not entry.name.endswith(TEMPORARY))
         except FileNotFoundError:
             return []
 

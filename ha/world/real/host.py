@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 from ha.world import Disk, Network, Processes
 from ha.world.lines import log_line
+from ha.world.real import wire
 
-__all__ = ["Log", "RealHost", "open_log"]
+__all__ = ["Log", "RealHost", "WallClock", "open_log"]
 
 
 def open_log(directory: Path, node: str, process: str) -> int:
@@ -37,6 +38,18 @@ class Log:
             pass
 
 
+class WallClock:
+    """What the clock of this process's node shows beside the machine's."""
+
+    def __init__(self) -> None:
+        self.wrong: wire.WrongClock | None = None
+
+    def ahead_s(self) -> float:
+        """By how much it is ahead now."""
+        wrong = self.wrong
+        return 0.0 if wrong is None else wrong.ahead_s + (wrong.rate - 1.0) * (time.monotonic() - wrong.since_s)
+
+
 @dataclass(frozen=True, slots=True)
 class RealHost:
     """See `ha.world.Host`."""
@@ -50,7 +63,8 @@ class RealHost:
     processes: Processes
     random: Random
     log: Log
+    clock: WallClock = field(default_factory=WallClock)
 
     def wall_clock(self) -> float:
-        """Seconds since the epoch."""
-        return time.time()
+        """Seconds since the epoch by this node's clock."""
+        return time.time() + self.clock.ahead_s()

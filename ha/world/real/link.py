@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -194,12 +194,17 @@ class Link:
         return reply.evidence
 
     async def disturb(
-        self, nodes: Sequence[str], in_force: Sequence[wire.InForce], reset: Sequence[LinkName] = ()
-    ) -> dict[str, dict[int, dict[str, float]]]:
-        """Tell all processes of these nodes what is in force, and wait until they obey; what they met of it."""
-        reply = await self._ask(lambda i: wire.Disturb(i, list(nodes), list(in_force), list(reset)))
+        self,
+        nodes: Sequence[str],
+        in_force: Sequence[wire.InForce],
+        clocks: Mapping[str, wire.WrongClock],
+        reset: Sequence[LinkName] = (),
+    ) -> wire.Disturbed:
+        """Tell all processes of these nodes what is in force, and wait until they obey."""
+        order = wire.Disturb(0, list(nodes), list(in_force), dict(clocks), list(reset))
+        reply = await self._ask(lambda i: msgspec.structs.replace(order, id=i))
         assert isinstance(reply, wire.Disturbed), reply
-        return reply.met
+        return reply
 
     async def close(self) -> None:
         """Ask the zygote to kill everything; subscriptions end quietly from here on. Raises WorldLostError."""

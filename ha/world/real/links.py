@@ -9,94 +9,91 @@ disturbed.
 `Links` is told what is in force (`impose`), always all of it, so that a process that starts later is told the same
 way. While nothing is, a dial costs one look into a table more, and a stream tests one attribute.
 
-A link's bandwidth is shared by all processes that use it: by a page of shared memory (`Meters`) with, for each link,
-the time at which it is free again. Two processes that take their turn at the very same moment may both get it, and the
-link then passes one piece too many; a lock would let a process that is paused while it holds it stop all others.
+A link's bandwidth is shared by all processes that use it (`ha.world.real.books`).
 """
 
 from __future__ import annotations
 
 import errno
-import mmap
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import trio
 
 from ha.world import Address, Bandwidth, Cut, Delay, Link, Refuse
+from ha.world.real.books import Books
+from ha.world.real.wire import InForce
 
 if TYPE_CHECKING:
     from ha.world.real.stream import DialledStream
 
-__all__ = ["Direction", "LinkDisturbance", "Links", "Meters", "Route"]
-
-LinkDisturbance: TypeAlias = Cut | Delay | Bandwidth | Refuse
-
-
-class Meters:
-    """When each link is free again, by the machine's monotonic clock; shared with whoever is forked from here on."""
-
-    def __init__(self, nodes: Iterable[str]) -> None:
-        self._index = {node: i for i, node in enumerate(sorted(nodes))}
-        self._times = memoryview(mmap.mmap(-1, 8 * max(1, len(self._index) ** 2))).cast("d")
-
-    def take(self, link: Link, duration_s: float) -> float:
-        """Take a link for so long, as soon as it is free; in how many seconds that will be over."""
-        slot = self._index[link[0]] * len(self._index) + self._index[link[1]]
-        now = time.monotonic()
-        self._times[slot] = over = max(now, self._times[slot]) + duration_s
-        return over - now
-
-    def free(self, link: Link) -> None:
-        """Nobody has it any more."""
-        self._times[self._index[link[0]] * len(self._index) + self._index[link[1]]] = 0.0
+__all__ = ["Direction", "Links", "Route"]
 
 
 class Direction:
-    """What disturbs one link, and what it did to this process's connections: the evidence."""
+    """One link, and what disturbs it."""
 
-    __slots__ = (
-        "bandwidths", "bytes_held", "connections_held", "connections_refused", "cuts", "delays", "link", "meters",
-        "random", "refusals",
-    )  # fmt: skip
+    __slots__ = ("_books", "_cuts", "_holding", "_random", "_refusals", "bandwidths", "delays", "link")
 
-    def __init__(self, link: Link, meters: Meters, random: Random) -> None:
-        self.link, self.meters, self.random = link, meters, random
-        self.cuts = self.refusals = 0
+    def __init__(self, link: Link, books: Books, random: Random) -> None:
+        self.link, self._books, self._random = link, books, random
+        self._cuts: list[int] = []
+        self._refusals: list[int] = []
+        self._holding: list[int] = []
+        """The numbers of what holds up what passes: cuts, delays, bandwidths."""
         self.delays: list[Delay] = []
         self.bandwidths: list[Bandwidth] = []
-        self.bytes_held = self.connections_held = self.connections_refused = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing passes."""
+        return bool(self._cuts)
 
     @property
     def is_disturbed(self) -> bool:
         """Whether what passes cannot simply pass."""
-        return bool(self.cuts or self.delays or self.bandwidths)
+        return bool(self._holding)
 
-    def impose(self, in_force: Iterable[LinkDisturbance]) -> None:
+    def impose(self, in_force: Sequence[InForce]) -> None:
         """From now on, of these, those that are of this link are in force."""
-        own = [one for one in in_force if self.link in one.links]
-        self.cuts = sum(isinstance(one, Cut) for one in own)
-        self.refusals = sum(isinstance(one, Refuse) for one in own)
-        self.delays = [one for one in own if isinstance(one, Delay)]
-        if self.bandwidths and not any(isinstance(one, Bandwidth) for one in own):
-            self.meters.free(self.link)
-        self.bandwidths = [one for one in own if isinstance(one, Bandwidth)]
+        own = [
+            (one.number, one.what)
+            for one in in_force
+            if isinstance(one.what, Cut | Delay | Bandwidth | Refuse) and self.link in one.what.links
+        ]
+        self._cuts = [number for number, what in own if isinstance(what, Cut)]
+        self._refusals = [number for number, what in own if isinstance(what, Refuse)]
+        self._holding = [number for number, what in own if not isinstance(what, Refuse)]
+        self.delays = [what for _, what in own if isinstance(what, Delay)]
+        if self.bandwidths and not any(isinstance(what, Bandwidth) for _, what in own):
+            self._books.free(self.link)
+        self.bandwidths = [what for _, what in own if isinstance(what, Bandwidth)]
 
     def latency_s(self) -> float:
         """What something that leaves now takes longer."""
-        return sum(one.latency_s + one.jitter_s * self.random.random() for one in self.delays)
+        return sum(one.latency_s + one.jitter_s * self._random.random() for one in self.delays)
 
     def arrival(self, size_bytes: int) -> float:
         """When so much that leaves now arrives, by trio's clock, unless the link is cut; counts it as held up."""
-        if self.is_disturbed:
-            self.bytes_held += size_bytes
+        for number in self._holding:
+            self._books.count(number, "bytes_held", size_bytes)
         at = trio.current_time() + self.latency_s()
         if self.bandwidths and size_bytes:
             slowest = min(one.bytes_per_s for one in self.bandwidths)
-            at += self.meters.take(self.link, size_bytes / slowest)
+            at += self._books.take(self.link, size_bytes / slowest)
         return at
+
+    def hold_dial(self) -> None:
+        """Somebody dials: count it if it is held up."""
+        for number in self._cuts:
+            self._books.count(number, "connections_held")
+
+    def refuses(self) -> bool:
+        """Whether who dials is refused; counts it then."""
+        for number in self._refusals:
+            self._books.count(number, "connections_refused")
+        return bool(self._refusals)
 
 
 class Route:
@@ -112,7 +109,7 @@ class Route:
         """Whether connections must be looked after."""
         return self.there.is_disturbed or self.back.is_disturbed
 
-    def impose(self, in_force: Sequence[LinkDisturbance]) -> None:
+    def impose(self, in_force: Sequence[InForce]) -> None:
         """See `Links.impose`."""
         self.there.impose(in_force)
         self.back.impose(in_force)
@@ -128,14 +125,13 @@ class Route:
         if delay_s:
             await trio.sleep(delay_s)
             await self._until_open()
-        if self.there.refusals:
-            self.there.connections_refused += 1
+        if self.there.refuses():
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"connection to {address} refused")
 
     async def _until_open(self) -> None:
         for direction in (self.there, self.back):
-            direction.connections_held += direction.cuts > 0
-        while self.there.cuts or self.back.cuts:
+            direction.hold_dial()
+        while self.there.is_cut or self.back.is_cut:
             await self._changed.wait()
 
 
@@ -148,22 +144,22 @@ class Links:
         nodes: Mapping[str, str],
         subnets: Mapping[str, str],
         *,
-        meters: Meters,
+        books: Books,
         random: Random,
         spawn: Callable[..., None],
     ) -> None:
-        self._node, self._meters, self._random, self._spawn = node, meters, random, spawn
+        self._node, self._books, self._random, self._spawn = node, books, random, spawn
         self._nodes = {ip: name for name, ip in nodes.items()}
         self._prefixes = {subnet.rpartition(".")[0]: name for name, subnet in subnets.items()}
         self._routes: dict[str, Route] = {}
-        self._in_force: list[LinkDisturbance] = []
+        self._in_force: list[InForce] = []
 
     def route(self, ip: str) -> Route | None:
         """The way to an address; None when it is of this node, or of none."""
         node = self._nodes.get(ip) or self._prefixes.get(ip.rpartition(".")[0])
         return None if node is None or node == self._node else self._to(node)
 
-    def impose(self, in_force: Sequence[LinkDisturbance]) -> None:
+    def impose(self, in_force: Sequence[InForce]) -> None:
         """From now on these disturbances are in force, and no others."""
         self._in_force = list(in_force)
         for route in list(self._routes.values()):
@@ -180,17 +176,6 @@ class Links:
             stream.reset()
         return len(streams)
 
-    def counted(self, links: Iterable[Link]) -> dict[str, int]:
-        """What these links held up or refused up to now."""
-        chosen = set(links)
-        both = [direction for route in self._routes.values() for direction in (route.there, route.back)]
-        own = [direction for direction in both if direction.link in chosen]
-        return {
-            "bytes_held": sum(direction.bytes_held for direction in own),
-            "connections_held": sum(direction.connections_held for direction in own),
-            "connections_refused": sum(direction.connections_refused for direction in own),
-        }
-
     def connections(self, links: Iterable[Link]) -> int:
         """How many connections are open that use one of these links."""
         chosen = set(links)
@@ -200,7 +185,7 @@ class Links:
     def _to(self, node: str) -> Route:
         if node not in self._routes:
             links = (self._node, node), (node, self._node)
-            there, back = (Direction(link, self._meters, self._random) for link in links)
+            there, back = (Direction(link, self._books, self._random) for link in links)
             self._routes[node] = Route(there, back, self._spawn)
             self._routes[node].impose(self._in_force)
         return self._routes[node]

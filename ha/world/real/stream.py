@@ -64,7 +64,7 @@ class _Pipe:
 
     def is_due(self) -> bool:
         """Whether something may pass now."""
-        return bool(self._waiting) and not self._direction.cuts and self._waiting[0][0] <= trio.current_time()
+        return bool(self._waiting) and not self._direction.is_cut and self._waiting[0][0] <= trio.current_time()
 
     def head(self) -> bytes | OSError | None:
         return self._waiting[0][1]
@@ -74,7 +74,7 @@ class _Pipe:
         at, item = self._waiting.popleft()
         if isinstance(item, bytes) and size < len(item):
             self._waiting.appendleft((at, item[size:]))
-        if self._back.cuts:
+        if self._back.is_cut:
             self._unacknowledged_bytes += size
         else:
             self._used_bytes -= size
@@ -82,7 +82,7 @@ class _Pipe:
 
     def changed(self) -> None:
         """Links were disturbed or mended."""
-        if not self._back.cuts:
+        if not self._back.is_cut:
             self._used_bytes -= self._unacknowledged_bytes
             self._unacknowledged_bytes = 0
         self.wake()
@@ -96,7 +96,7 @@ class _Pipe:
 
     async def change_or_due(self) -> None:
         """Wait for that, or until the first of what waits may pass."""
-        at = self._waiting[0][0] if self._waiting and not self._direction.cuts else float("inf")
+        at = self._waiting[0][0] if self._waiting and not self._direction.is_cut else float("inf")
         with trio.move_on_at(at):
             await self._changes.park()
 
@@ -173,7 +173,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
         while True:
             self._check_open()
-            if self._failure is not None and not self._route.back.cuts:
+            if self._failure is not None and not self._route.back.is_cut:
                 raise self._failure
             if pipe is not self._outgoing or not pipe.is_full:
                 return

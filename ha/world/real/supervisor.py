@@ -40,8 +40,8 @@ __all__ = ["FAULTS", "LeftoverError", "RealWorld", "WorldLostError", "open_world
 
 FAULTS = frozenset(
     {
-        "bandwidth", "bridge-partition", "delay", "kill", "partition", "pause", "refuse", "reset", "restart",
-        "ring-partition",
+        "bandwidth", "bit-flip", "bridge-partition", "clock-offset", "clock-rate", "delay", "disk-error", "disk-full",
+        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk",
     }
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ class RealWorld:
         self._setup = setup
         self._directory = Path(setup.directory)
         self._link = Link(zygote.control)
-        self._imposed = Imposed(self._link, setup.nodes)
+        self._imposed = Imposed(self._link, setup.nodes, self._directory / "disks", setup.seed)
         self._closing: trio.Event | None = None
 
     @property

@@ -42,6 +42,7 @@ __all__ = [
     "Start",
     "Started",
     "WireError",
+    "WrongClock",
     "decode_message",
     "decode_request",
     "decode_setup",
@@ -108,6 +109,16 @@ class InForce(msgspec.Struct, frozen=True):
     what: Disturbance
 
 
+class WrongClock(msgspec.Struct, frozen=True):
+    """A node's wall clock: `ahead_s` of the right one at `since_s` of the machine's monotonic clock, and at which rate
+    it went from then on.
+    """
+
+    ahead_s: float
+    rate: float
+    since_s: float
+
+
 class Disturb(msgspec.Struct, frozen=True, tag=True):
     """Of all disturbances, these are in force now; a process that starts later begins with them. And the connections
     that were dialled over the links of `reset` are to be broken. Only from the supervisor.
@@ -116,16 +127,19 @@ class Disturb(msgspec.Struct, frozen=True, tag=True):
     id: int
     nodes: list[str]
     in_force: list[InForce]
+    clocks: dict[str, WrongClock] = {}
+    """Of the nodes whose clock is wrong."""
     reset: list[Link] = []
 
 
 class Obeyed(msgspec.Struct, frozen=True, tag=True):
-    """Answers a `Disturb` that was passed on: by number, what the disturbances that were in force before it or are
-    now did to this process up to now; number 0 stands for the reset.
+    """Answers a `Disturb` that was passed on. `connections`: that are open over links of what is in force, by number;
+    under 0, how many were reset. `ahead_s`: what the process now takes its node's clock to be ahead.
     """
 
     id: int
-    met: dict[int, dict[str, float]]
+    connections: dict[int, int]
+    ahead_s: float
 
 
 Request: TypeAlias = Start | List | SendSignal | Disturb | Obeyed | Close
@@ -159,12 +173,13 @@ class Observed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Disturbed(msgspec.Struct, frozen=True, tag=True):
-    """Answers `Disturb`: what each process met that obeyed, as ``node/process``. One that is paused is not waited for:
-    it obeys as soon as it goes on.
+    """Answers `Disturb`: who obeyed, as ``node/process``, and by number what all that was in force before or is now
+    did up to now. A process that is paused is not waited for: it obeys as soon as it goes on.
     """
 
     id: int
-    met: dict[str, dict[int, dict[str, float]]]
+    obeyed: dict[str, Obeyed]
+    did: dict[int, dict[str, int]]
 
 
 class Closing(msgspec.Struct, frozen=True, tag=True):

@@ -32,9 +32,9 @@ from typing import NoReturn
 
 from ha.world import ProcessExit, ProcessInfo
 from ha.world.real import child, programs, wire
+from ha.world.real.books import Books
 from ha.world.real.host import Log, open_log
 from ha.world.real.lifeline import set_process_title
-from ha.world.real.links import Meters
 from ha.world.real.observation import NUMBERS, Observation
 from ha.world.real.peer import Peer
 from ha.world.real.table import Node, Table
@@ -49,17 +49,17 @@ class _Closed(Exception):  # noqa: N818  (the way out of the loop)
 
 
 class _Order:
-    """A disturbance that processes were told of. `waiting`: for whom, by name."""
+    """A disturbance that processes were told of. `waiting`: for whom, by name; `numbers`: what is to be told of."""
 
-    def __init__(self, waiting: dict[Peer, str]) -> None:
-        self._waiting = waiting
-        self.met: dict[str, dict[int, dict[str, float]]] = {}
+    def __init__(self, waiting: dict[Peer, str], numbers: set[int]) -> None:
+        self._waiting, self.numbers = waiting, numbers
+        self.obeyed: dict[str, wire.Obeyed] = {}
 
-    def obeyed(self, peer: Peer, met: dict[int, dict[str, float]]) -> None:
+    def obey(self, peer: Peer, how: wire.Obeyed) -> None:
         """One of them did it."""
         name = self._waiting.pop(peer, None)
         if name is not None:
-            self.met[name] = met
+            self.obeyed[name] = how
 
     def is_done(self) -> bool:
         """Whether all did that could."""
@@ -75,8 +75,9 @@ class Zygote:
         self._table = Table(setup.nodes)
         self._selector = selectors.DefaultSelector()
         self._observations: list[tuple[Peer, Observation]] = []
-        self._meters = Meters(setup.nodes)
+        self._books = Books(setup.nodes)
         self._in_force: list[wire.InForce] = []
+        self._clocks: dict[str, wire.WrongClock] = {}
         self._orders: dict[int, _Order] = {}
         self._peers: dict[int, Peer] = {}
         """The connection of each process, by pid."""
@@ -145,7 +146,7 @@ class Zygote:
                 self._disturb(request)
             case wire.Obeyed():
                 if request.id in self._orders:  # else it was paused, and nobody waits for it
-                    self._orders[request.id].obeyed(peer, request.met)
+                    self._orders[request.id].obey(peer, request)
             case wire.Close() if peer is self._supervisor:
                 peer.send(wire.Closing(request.id))
                 raise _Closed
@@ -182,8 +183,9 @@ class Zygote:
             log_fd=log_fd,
             nodes=self._setup.nodes,
             subnets=self._setup.subnets,
-            meters=self._meters,
+            books=self._books,
             in_force=self._in_force,
+            clocks=self._clocks,
         )
         try:
             pid = os.fork()
@@ -234,14 +236,17 @@ class Zygote:
     def _disturb(self, order: wire.Disturb) -> None:
         """Pass it on to the processes of its nodes; the reply follows when they obeyed."""
         nodes = [self._table.node(node) for node in order.nodes]
-        self._in_force = order.in_force
+        known, now = ({one.number for one in in_force} for in_force in (self._in_force, order.in_force))
+        for number in now - known:
+            self._books.open(number)
+        self._in_force, self._clocks = order.in_force, order.clocks
         waiting: dict[Peer, str] = {}
         for node in nodes:
             for info in node.processes.values():
                 mate = self._peers[info.pid]
                 mate.send(order)
                 waiting[mate] = f"{node.name}/{info.name}"
-        self._orders[order.id] = _Order(waiting)
+        self._orders[order.id] = _Order(waiting, known | now)
 
     def _reap(self) -> None:
         """Collect the dead and tell the supervisor and their neighbours."""
@@ -276,7 +281,8 @@ class Zygote:
         self._observations = open_ones
         for number, order in list(self._orders.items()):
             if order.is_done():
-                self._supervisor.send(wire.Disturbed(number, order.met))
+                did = {known: self._books.read(known) for known in order.numbers}
+                self._supervisor.send(wire.Disturbed(number, order.obeyed, did))
                 del self._orders[number]
 
     def _kill_all(self) -> None:

@@ -18,6 +18,8 @@ from ha.world.sim.trace import Trace
 
 __all__ = ["Flipped", "ProcessDisk", "SimDisk", "SimFile"]
 
+_AROUND_BYTES = 64
+"""By so many on either side a flipped bit is known again."""
 _Operation: TypeAlias = bytes | int
 """bytes: append them · int: cut to this size."""
 
@@ -64,21 +66,26 @@ def _apply(data: bytearray, operation: _Operation) -> None:
 
 
 class Flipped:
-    """A bit that was flipped, to be found again."""
+    """A bit that is flipped, to be found again."""
 
     def __init__(self, path: str, content: _Content, offset: int, bit: int) -> None:
         self.path, self.offset, self.bit = path, offset, bit
         self._content = content
+        self._around = slice(max(0, offset - _AROUND_BYTES), min(len(content.durable), offset + _AROUND_BYTES))
+        self._flip()
+        self._was = content.durable[self._around]
 
-    def flip(self) -> None:
-        """Flip it (again)."""
+    def put_right(self, disk: SimDisk) -> bool:
+        """Flip it back; False when it is gone: its file was replaced, removed, cut, or written anew there."""
+        there = disk.holds(self.path, self._content) and self._content.durable[self._around] == self._was
+        if there:
+            self._flip()
+        return there
+
+    def _flip(self) -> None:
         for data in (self._content.durable, self._content.current):
             if self.offset < len(data):
                 data[self.offset] ^= 1 << self.bit
-
-    def is_there(self, disk: SimDisk) -> bool:
-        """Whether the byte still exists: the file was not replaced, removed or cut."""
-        return disk.holds(self.path, self._content) and self.offset < len(self._content.durable)
 
 
 class SimDisk:
@@ -150,9 +157,7 @@ class SimDisk:
         if not candidates:
             return None
         path, content = self.random.choice(candidates)
-        flipped = Flipped(path, content, self.random.randrange(len(content.durable)), self.random.randrange(8))
-        flipped.flip()
-        return flipped
+        return Flipped(path, content, self.random.randrange(len(content.durable)), self.random.randrange(8))
 
 
 class ProcessDisk:

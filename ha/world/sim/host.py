@@ -7,50 +7,18 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from ha.world import ClockOffset, ClockRate, ProcessExit, ProcessInfo, Random, Signal
+from ha.world import ProcessExit, ProcessInfo, Random, Signal
+from ha.world.clocks import NodeClock
 from ha.world.sim.disk import SimDisk
 from ha.world.sim.network import SimNetwork
 
 if TYPE_CHECKING:
     from ha.world.sim.world import SimWorld
 
-__all__ = ["NodeClock", "SimHost", "SimProcesses"]
+__all__ = ["SimHost", "SimProcesses"]
 
 EPOCH_S = 1_700_000_000.0
 """What every wall clock shows when a simulation begins."""
-
-
-class NodeClock:
-    """The wall clock of a node: offsets are summed, rates multiplied."""
-
-    def __init__(self) -> None:
-        self.disturbances: list[ClockOffset | ClockRate] = []
-        self._drift_s = 0.0
-        self._since = 0.0
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        offset_s = sum(one.offset_s for one in self.disturbances if isinstance(one, ClockOffset))
-        return EPOCH_S + trio.current_time() + offset_s + self._drifted()
-
-    def impose(self, disturbance: ClockOffset | ClockRate) -> None:
-        """Disturb it from now on."""
-        self._drift_s, self._since = self._drifted(), trio.current_time()
-        self.disturbances.append(disturbance)
-
-    def lift(self, disturbance: ClockOffset | ClockRate) -> None:
-        """End that. What a wrong rate has added up to is put right with the last one."""
-        self._drift_s, self._since = self._drifted(), trio.current_time()
-        self.disturbances.remove(disturbance)
-        if not any(isinstance(one, ClockRate) for one in self.disturbances):
-            self._drift_s = 0.0
-
-    def _drifted(self) -> float:
-        rate = 1.0
-        for one in self.disturbances:
-            if isinstance(one, ClockRate):
-                rate *= one.rate
-        return self._drift_s + (rate - 1.0) * (trio.current_time() - self._since)
 
 
 class SimHost:
@@ -81,7 +49,7 @@ class SimHost:
 
     def wall_clock(self) -> float:
         """Seconds since the epoch by this node's clock."""
-        return self._clock.now()
+        return EPOCH_S + trio.current_time() + self._clock.ahead_s
 
     def log(self, message: str, /, **fields: object) -> None:
         """Into the world's log and its trace."""

@@ -40,9 +40,10 @@ from ha.world import (
     Signal,
     SlowDisk,
 )
-from ha.world.described import described, nodes_of
+from ha.world.clocks import NodeClock
+from ha.world.described import described, hits, nodes_of
 from ha.world.sim.disk import Flipped, SimDisk
-from ha.world.sim.host import NodeClock, SimHost
+from ha.world.sim.host import EPOCH_S, SimHost
 from ha.world.sim.scheduling import PROCESS, Gate
 from ha.world.sim.trace import Trace
 from ha.world.sim.wire import Wire
@@ -145,14 +146,14 @@ class SimWorld:
             random = self.random(f"disk/{node}/{process}")
             disk = SimDisk(random, self.trace, len(self._disks), sync_s=self._sync_s)
             disk.disturbances += [
-                one for one, *_ in self._imposed if isinstance(one, _DISK) and _hits(one, node, process)
+                one for one, *_ in self._imposed if isinstance(one, _DISK) and hits(one, node, process)
             ]
             self._disks[node, process] = disk
         return self._disks[node, process]
 
     def clock(self, node: str) -> NodeClock:
         """The wall clock of a node."""
-        return self._clocks.setdefault(node, NodeClock())
+        return self._clocks.setdefault(node, NodeClock(trio.current_time))
 
     def new_host(self, node: str, process: str, address: str | None = None) -> SimHost:
         """A host for one incarnation of a process. Raises ValueError for an address of another node's."""
@@ -349,10 +350,10 @@ class SimWorld:
                 flipped = self._flip(disturbance)
                 seen = {"file": flipped.path, "byte": flipped.offset, "bit": flipped.bit}
             case ClockOffset() | ClockRate():
-                clock = self.clock(disturbance.node)
-                seen["clock_before"] = clock.now()
+                clock, right = self.clock(disturbance.node), EPOCH_S + trio.current_time()
+                seen["clock_before"] = right + clock.ahead_s
                 clock.impose(disturbance)
-                seen["clock_after"] = clock.now()
+                seen["clock_after"] = right + clock.ahead_s
         self._trace(f"impose {disturbance}")
         self._imposed.append((disturbance, self._counted(disturbance), flipped))
         return {"in_force": described(disturbance), **seen}
@@ -377,10 +378,10 @@ class SimWorld:
                 assert flipped is not None
                 meanwhile["bit"] = self._put_right(disturbance, flipped)
             case ClockOffset() | ClockRate():
-                clock = self.clock(disturbance.node)
-                meanwhile["clock_before"] = clock.now()
+                clock, right = self.clock(disturbance.node), EPOCH_S + trio.current_time()
+                meanwhile["clock_before"] = right + clock.ahead_s
                 clock.lift(disturbance)
-                meanwhile["clock_after"] = clock.now()
+                meanwhile["clock_after"] = right + clock.ahead_s
         self._trace(f"lift {disturbance}")
         return {"lifted": described(disturbance), **meanwhile}
 
@@ -403,7 +404,7 @@ class SimWorld:
 
     def _disks_hit(self, disturbance: DiskFull | DiskError | SlowDisk | BitFlip) -> Iterator[SimDisk]:
         for (node, process), disk in sorted(self._disks.items()):
-            if _hits(disturbance, node, process):
+            if hits(disturbance, node, process):
                 yield disk
 
     def _flip(self, disturbance: BitFlip) -> Flipped:
@@ -414,10 +415,8 @@ class SimWorld:
         return flipped
 
     def _put_right(self, disturbance: BitFlip, flipped: Flipped) -> str:
-        if any(flipped.is_there(disk) for disk in self._disks_hit(disturbance)):
-            flipped.flip()
-            return "put right"
-        return "gone with its file"
+        there = any(flipped.put_right(disk) for disk in self._disks_hit(disturbance))
+        return "put right" if there else "gone with its file"
 
     def _counted(self, disturbance: Disturbance) -> dict[str, int]:
         """What disturbances of this kind did up to now: evidence, as a difference."""
@@ -443,10 +442,6 @@ class SimWorld:
 
     def _trace(self, what: str) -> None:
         self.trace.add(trio.current_time(), 0, what.encode(errors="backslashreplace"))
-
-
-def _hits(disturbance: DiskFull | DiskError | SlowDisk | BitFlip, node: str, process: str) -> bool:
-    return disturbance.node == node and disturbance.process in (None, process)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ real files; what a supervisor tells its processes, it is told by calls. Processe
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -22,15 +22,17 @@ import trio
 
 from ha.world import Address, Disk, Disturbance, Evidence, Host, Link, Listener, Stream
 from ha.world.real import wire
-from ha.world.real.disk import RealDisk
+from ha.world.real.books import Books
+from ha.world.real.disk import RealDisk, Trouble
 from ha.world.real.disturbances import Disturbances
-from ha.world.real.host import Log, RealHost
+from ha.world.real.host import Log, RealHost, WallClock
 from ha.world.real.imposed import Imposed
-from ha.world.real.links import Links, Meters
+from ha.world.real.links import Links
 from ha.world.real.net import LoopbackNetwork, Subnet
 from ha.world.sim import simulate
 from tests.fakes.world import FakeWorld
 
+KINDS = ("sim", "real")
 NODES = ("a", "b", "c")
 
 
@@ -55,10 +57,10 @@ class _Sim(FakeWorld):
     soon_s = 0.25
 
 
-class _Network(LoopbackNetwork):
+class ClosedAfterwards(LoopbackNetwork):
     """Remembers what was opened, so that a test need not close it."""
 
-    def __init__(self, address: str, links: Links, opened: list[trio.abc.AsyncResource]) -> None:
+    def __init__(self, address: str, links: Links | None, opened: list[trio.abc.AsyncResource]) -> None:
         super().__init__(address, links)
         self._opened = opened
 
@@ -96,13 +98,14 @@ class _Real:
     def __init__(self, subnet: Subnet, directory: Path, nursery: trio.Nursery) -> None:
         self._addresses = {node: subnet.node(i) for i, node in enumerate(NODES)}
         self._subnets = {node: subnet.of_node(i) for i, node in enumerate(NODES)}
-        self._meters = Meters(NODES)
+        self._books = Books(NODES)
         self._directory, self._nursery = directory, nursery
         self._processes: dict[tuple[str, str], Disturbances] = {}
         self._hosts: dict[tuple[str, str], RealHost] = {}
         self._in_force: Sequence[wire.InForce] = []
+        self._clocks: Mapping[str, wire.WrongClock] = {}
         self.opened: list[trio.abc.AsyncResource] = []
-        self._imposed = Imposed(self, NODES)  # type: ignore[arg-type]
+        self._imposed = Imposed(self, NODES, directory, seed=3)  # type: ignore[arg-type]
         self.impose, self.lift, self.reset = self._imposed.impose, self._imposed.lift, self._imposed.reset
 
     def address(self, node: str) -> str:
@@ -121,36 +124,43 @@ class _Real:
             node,
             self._addresses,
             self._subnets,
-            meters=self._meters,
+            books=self._books,
             random=Random(1),
             spawn=self._nursery.start_soon,
         )
-        disturbances = self._processes[node, process] = Disturbances(links)
-        disturbances.impose(self._in_force)
+        trouble, clock = Trouble(self._books), WallClock()
+        disturbances = self._processes[node, process] = Disturbances(node, process, links, trouble, clock)
+        disturbances.impose(self._in_force, self._clocks)
         return RealHost(
             node=node,
             process=process,
             address=self._addresses[node],
             subnet=self._subnets[node],
-            net=_Network(self._addresses[node], links, self.opened),
-            disk=RealDisk(self._directory / node / process),
+            net=ClosedAfterwards(self._addresses[node], links, self.opened),
+            disk=RealDisk(self._directory / node / process, trouble),
             processes=None,  # type: ignore[arg-type]
             random=Random(1),
             log=Log(1),
+            clock=clock,
         )
 
     async def disturb(
-        self, nodes: Sequence[str], in_force: Sequence[wire.InForce], reset: Sequence[Link] = ()
-    ) -> dict[str, dict[int, dict[str, float]]]:
+        self,
+        nodes: Sequence[str],
+        in_force: Sequence[wire.InForce],
+        clocks: Mapping[str, wire.WrongClock],
+        reset: Sequence[Link] = (),
+    ) -> wire.Disturbed:
         """As the zygote passes it on."""
         await trio.lowlevel.checkpoint()
-        self._in_force = list(in_force)
-        order = wire.Disturb(1, list(nodes), list(in_force), list(reset))
-        return {
-            f"{node}/{process}": process_.obey(order).met
-            for (node, process), process_ in self._processes.items()
-            if node in nodes
-        }
+        known, now = ({one.number for one in both} for both in (self._in_force, in_force))
+        for number in now - known:
+            self._books.open(number)
+        self._in_force, self._clocks = list(in_force), clocks
+        order = wire.Disturb(1, list(nodes), list(in_force), dict(clocks), list(reset))
+        told = {key: process for key, process in self._processes.items() if key[0] in nodes}
+        obeyed = {f"{node}/{name}": process.obey(order) for (node, name), process in told.items()}
+        return wire.Disturbed(1, obeyed, {number: self._books.read(number) for number in known | now})
 
 
 async def _simulated(test: Callable[[Bench], Awaitable[None]]) -> None:
@@ -174,15 +184,20 @@ async def _really(test: Callable[[Bench], Awaitable[None]], directory: Path) -> 
         subnet.release()
 
 
+def run_in(kind: str, test: Callable[[Bench], Awaitable[None]], directory: Path) -> None:
+    """Run it in one of them."""
+    if kind == "sim":
+        simulate(partial(_simulated, test), seed=3)
+    else:
+        trio.run(_really, test, directory)
+
+
 def in_both_worlds(test: Callable[[Bench], Awaitable[None]]) -> Callable[..., None]:
     """Make it two tests."""
 
-    @pytest.mark.parametrize("kind", ["sim", "real"])
+    @pytest.mark.parametrize("kind", KINDS)
     def run(kind: str, tmp_path: Path) -> None:
-        if kind == "sim":
-            simulate(partial(_simulated, test), seed=3)
-        else:
-            trio.run(_really, test, tmp_path)
+        run_in(kind, test, tmp_path)
 
     run.__name__, run.__doc__, run.__module__ = test.__name__, test.__doc__, test.__module__
     return run

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
 
 from ha import http
-from ha.world import Address, Bandwidth, Cut, Delay, NotAttestedError, Refuse, Stream
+from ha.world import (
+    Address,
+    Bandwidth,
+    BitFlip,
+    ClockOffset,
+    ClockRate,
+    Cut,
+    Delay,
+    DiskError,
+    DiskFull,
+    NotAttestedError,
+    Refuse,
+    SlowDisk,
+    Stream,
+)
 from ha.world.real.stream import WINDOW_BYTES
-from tests.unit.world.both import Bench, in_both_worlds
+from tests.unit.world.both import KINDS, Bench, in_both_worlds, run_in
 
 THERE = (("a", "b"),)
 BACK = (("b", "a"),)
 BOTH = THERE + BACK
-PORT = 7
 
 
 async def connect(world: Bench) -> tuple[Stream, Stream]:
@@ -350,7 +365,149 @@ async def test_a_client_that_pools_its_connections_takes_a_new_one_after_a_reset
 
 @in_both_worlds
 async def test_an_unknown_node_is_refused(world: Bench) -> None:
-    with pytest.raises(LookupError, match="no node 'z'"):
-        await world.impose(Cut((("a", "z"),)))
+    for disturbance in (Cut((("a", "z"),)), DiskFull("z"), BitFlip("z"), ClockOffset("z", 1)):
+        with pytest.raises(LookupError, match="no node 'z'"):
+            await world.impose(disturbance)
     with pytest.raises(LookupError):
         await world.lift(Cut((("a", "z"),)))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_failing_disk_fails_every_sync_and_what_was_not_synced_is_unknown(number: int, tmp_path: Path) -> None:
+    disturbance = DiskFull("a") if number == errno.ENOSPC else DiskError("a", "main")
+
+    async def fail(world: Bench) -> None:
+        disk = world.disk("a")
+        file = disk.open("log")
+        file.append(b"durable")
+        await file.sync()
+        await world.impose(disturbance)
+        file.append(b"-maybe")
+        for attempt in (file.sync, partial(disk.replace, "other", b"x"), file.sync):
+            with pytest.raises(OSError) as failure:  # noqa: PT011  (the number tells)
+                await attempt()
+            assert failure.value.errno == number
+        assert disk.read("log").rstrip(b"\0") in (b"durable", b"durable-maybe")
+        with pytest.raises(FileNotFoundError):
+            disk.read("other")
+        assert (await world.lift(disturbance))["refused"] == 2
+        again = disk.open("log")
+        again.append(b"!")
+        await again.sync()
+        with pytest.raises(OSError, match="an earlier sync failed"):
+            await file.sync()
+        for opened in (file, again):
+            opened.close()
+
+    for kind in KINDS:
+        run_in(kind, fail, tmp_path)
+
+
+@in_both_worlds
+async def test_a_full_disk_lets_pass_what_does_not_grow(world: Bench) -> None:
+    disk = world.disk("a")
+    file = disk.open("log")
+    file.append(b"0123456789")
+    await file.sync()
+    await world.impose(DiskFull("a"))
+    file.truncate(5)
+    await file.sync()
+    assert disk.read("log").rstrip(b"\0") == b"01234"
+    file.append(b"5")
+    with pytest.raises(OSError, match="No space left"):
+        file.flush()
+    file.close()
+
+
+@in_both_worlds
+async def test_a_disk_fault_hits_only_its_process_and_also_one_that_starts_later(world: Bench) -> None:
+    world.disk("a", "two")
+    await world.impose(DiskError("a", "one"))
+    with pytest.raises(OSError, match="Input/output"):
+        await world.disk("a", "one").replace("f", b"x")
+    await world.disk("a", "two").replace("f", b"x")
+    await world.disk("b", "one").replace("f", b"x")
+    assert (await world.lift(DiskError("a", "one")))["refused"] == 1
+    await world.disk("a", "one").replace("f", b"x")
+
+
+@in_both_worlds
+async def test_a_slow_disk_takes_its_time(world: Bench) -> None:
+    disk = world.disk("a")
+    await world.impose(SlowDisk("a", 0.2))
+    began = trio.current_time()
+    await disk.replace("f", b"x")
+    assert 0.2 < trio.current_time() - began < 0.2 + world.soon_s
+    assert (await world.lift(SlowDisk("a", 0.2)))["slowed"] == 1
+
+
+@in_both_worlds
+async def test_a_flipped_bit_is_one_bit_and_put_right_again(world: Bench) -> None:
+    with pytest.raises(NotAttestedError):
+        await world.impose(BitFlip("a"))
+    content = b"\x55" * 100
+    await world.disk("a").replace("f", content)
+    evidence = await world.impose(BitFlip("a"))
+    changed = world.disk("a").read("f")
+    assert [i for i in range(100) if changed[i] != 0x55] == [evidence["byte"]]
+    assert changed[evidence["byte"]] == 0x55 ^ (1 << evidence["bit"])
+    assert (await world.lift(BitFlip("a")))["bit"] == "put right"
+    assert world.disk("a").read("f") == content
+    await world.impose(BitFlip("a"))
+    await world.disk("a").replace("f", content)
+    assert (await world.lift(BitFlip("a")))["bit"] == "gone with its file"
+    assert world.disk("a").read("f") == content
+    with pytest.raises(LookupError):
+        await world.lift(BitFlip("a"))
+
+
+@in_both_worlds
+async def test_a_flipped_bit_is_gone_when_its_file_was_cut_and_written_anew(world: Bench) -> None:
+    """Else what puts it right would be the rot."""
+    file = world.disk("a").open("log")
+    for byte in range(256):
+        file.append(bytes([byte]))
+    await file.sync()
+    evidence = await world.impose(BitFlip("a"))
+    rotten = world.disk("a").read("log")[evidence["byte"]]
+    file.truncate(evidence["byte"])
+    file.append(bytes([rotten]) + b"\xee" * 300)
+    await file.sync()
+    before = world.disk("a").read("log")
+    assert (await world.lift(BitFlip("a")))["bit"] == "gone with its file"
+    assert world.disk("a").read("log") == before
+    file.close()
+
+
+@in_both_worlds
+async def test_clocks_jump_and_drift_and_are_right_again(world: Bench) -> None:
+    hosts = [world.host("a"), world.host("a", "another")]
+    right = world.host("b")
+
+    def wrong_by() -> float:
+        one, two = (host.wall_clock() - right.wall_clock() for host in hosts)
+        assert one == pytest.approx(two, abs=0.1)
+        return one
+
+    evidence = await world.impose(ClockOffset("a", -30.0))
+    assert evidence["clock_after"] - evidence["clock_before"] == pytest.approx(-30, abs=0.5)
+    assert wrong_by() == pytest.approx(-30, abs=0.1)
+    began = trio.current_time()
+    await world.impose(ClockRate("a", 51))
+    await trio.sleep(0.2)
+    fast_s = trio.current_time() - began
+    assert wrong_by() == pytest.approx(-30 + 50 * fast_s, abs=1)
+    hosts.append(world.host("a", "later"))
+    assert hosts[-1].wall_clock() - right.wall_clock() == pytest.approx(-30 + 50 * fast_s, abs=2)
+    hosts.pop()
+    await world.impose(ClockRate("a", 2.0))
+    fast_s = trio.current_time() - began
+    await trio.sleep(0.2)
+    faster_s = trio.current_time() - began - fast_s
+    await world.lift(ClockRate("a", 51))
+    assert wrong_by() == pytest.approx(-30 + 50 * fast_s + 101 * faster_s, abs=2)
+    evidence = await world.lift(ClockRate("a", 2.0))
+    assert evidence["clock_after"] - evidence["clock_before"] == pytest.approx(-(50 * fast_s + 101 * faster_s), abs=2)
+    assert wrong_by() == pytest.approx(-30, abs=0.1)
+    await world.lift(ClockOffset("a", -30.0))
+    assert wrong_by() == pytest.approx(0, abs=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import orjson
 import pytest
 import trio
 
-from ha.world import Address, Bandwidth, Cut, Delay, Host, NotAttestedError, Stream
+from ha.world import Address, Bandwidth, BitFlip, ClockOffset, Cut, Delay, DiskError, Host, NotAttestedError, Stream
 from ha.world.real import RealWorld, open_world
 
 HERE = str(Path(__file__).parent)
@@ -31,6 +32,8 @@ async def world(tmp_path: Path) -> AsyncIterator[RealWorld]:
 @pytest.fixture
 async def client(world: RealWorld) -> AsyncIterator[Host]:
     async with world.client("test") as host:
+        async with dialled(host, Address(world.address("alpha"), ECHO)) as stream:
+            assert await greeting(stream)  # the bridges need it
         yield host
 
 
@@ -74,10 +77,11 @@ async def asked(stream: Stream, what: bytes = b"ping") -> bytes:
     return data
 
 
-async def hears_nothing(stream: Stream) -> bool:
-    with trio.move_on_after(HELD_S) as scope:
-        await stream.receive_some()
-    return scope.cancelled_caught
+async def heard(stream: Stream) -> bytes | None:
+    """What comes soon; None when nothing does."""
+    with trio.move_on_after(HELD_S):
+        return await stream.receive_some()
+    return None
 
 
 async def test_a_cut_holds_what_passes_between_two_nodes_and_hits_no_client(world: RealWorld, client: Host) -> None:
@@ -88,7 +92,7 @@ async def test_a_cut_holds_what_passes_between_two_nodes_and_hits_no_client(worl
         evidence = await world.impose(CUT)
         assert (evidence["processes"], evidence["connections"]) == (2, 1)
         await stream.send_all(b"held")
-        assert await hears_nothing(stream)
+        assert await heard(stream) is None
         async with dialled(client, Address(world.address("alpha"), ECHO)) as direct:
             await greeting(direct)
             assert await asked(direct) == b"ping"
@@ -101,7 +105,7 @@ async def test_a_process_that_starts_later_begins_with_what_is_in_force(world: R
     assert (await world.impose(CUT))["processes"] == 1
     await boot_bridge(world)
     async with over_the_bridge(world, client) as stream:
-        assert await hears_nothing(stream)
+        assert await heard(stream) is None
         assert (await world.lift(CUT))["connections_held"] == 2  # one dial, which both directions hold
         assert await greeting(stream) == f"{world.address('beta')}\n".encode()
 
@@ -115,7 +119,7 @@ async def test_a_paused_process_is_not_waited_for_and_obeys_when_it_goes_on(worl
         await world.signal("beta", "resume")
         await world.impose(Delay(LINKS, 0.0))  # when it obeyed this, it had obeyed that
         await stream.send_all(b"held")
-        assert await hears_nothing(stream)
+        assert await heard(stream) is None
         await world.lift(CUT)
         assert await greeting(stream) == b"held"
 
@@ -138,9 +142,9 @@ async def test_processes_that_end_meanwhile_are_not_waited_for(world: RealWorld,
         await greeting(stream)
         await world.impose(CUT)
         await stream.send_all(b"held")
-        assert await hears_nothing(stream)
+        assert await heard(stream) is None
         await world.signal("alpha", "kill")
-        assert await hears_nothing(stream)  # its end is held up as well
+        assert await heard(stream) is None  # its end is held up as well
         assert (await world.lift(CUT))["bytes_held"] == 4
         assert await greeting(stream) == b""
 
@@ -179,6 +183,52 @@ async def test_a_reset_breaks_connections_of_processes(world: RealWorld, client:
             await world.reset([("alpha", "beta")])
         assert await world.reset([("beta", "alpha")]) == {"connections_reset": 1}
         assert await greeting(stream) == b""
+
+
+async def test_a_process_that_its_disk_ends_leaves_the_evidence_behind(world: RealWorld) -> None:
+    exits = world.exits()
+    await world.boot("gamma", "it", "world_programs:journalist", b"{}")
+    failing = DiskError("gamma", "it")
+    assert (await world.impose(failing))["processes"] == 1
+    with trio.fail_after(5):
+        assert (await anext(exits))[1].code == 1
+    assert (await world.lift(failing))["refused"] == 1
+
+
+async def test_a_bit_flips_in_a_file_of_a_process(world: RealWorld, tmp_path: Path) -> None:
+    with pytest.raises(NotAttestedError, match="nothing durable"):
+        await world.impose(BitFlip("gamma", "it"))
+    await world.boot("gamma", "it", "world_programs:journalist", b"{}")
+    journal = tmp_path / "disks" / "gamma" / "it" / "journal"
+    with trio.fail_after(5):
+        while not (journal.exists() and journal.read_bytes().startswith(b"newsnewsnews")):
+            await trio.sleep(0.005)
+    evidence = await world.impose(BitFlip("gamma", "it"))
+    assert evidence["file"] == "it/journal"
+    rotten = journal.read_bytes()
+    assert rotten[evidence["byte"]] ^ 1 << evidence["bit"] == b"news"[evidence["byte"] % 4]
+    assert (await world.lift(BitFlip("gamma", "it")))["bit"] == "put right"
+    assert set(journal.read_bytes().rstrip(b"\0").split(b"news")) == {b""}
+
+
+async def test_a_clock_jumps_for_all_processes_of_its_node_also_later_ones(world: RealWorld, client: Host) -> None:
+    async def shown(node: str, port: int) -> float:
+        async with dialled(client, Address(world.address(node), port)) as stream:
+            return float(await greeting(stream)) - time.time()
+
+    with pytest.raises(NotAttestedError, match="nobody on gamma reads its clock"):
+        await world.impose(ClockOffset("gamma", 60.0))
+    await world.lift(ClockOffset("gamma", 60.0))
+    await world.boot("gamma", "one", "world_programs:clock", orjson.dumps({"port": 7001}))
+    await world.boot("beta", "other", "world_programs:clock", orjson.dumps({"port": 7001}))
+    evidence = await world.impose(ClockOffset("gamma", -3600.0))
+    assert evidence["clock_after"] - evidence["clock_before"] == pytest.approx(-3600, abs=1)
+    await world.boot("gamma", "two", "world_programs:clock", orjson.dumps({"port": 7002}))
+    assert await shown("gamma", 7001) == pytest.approx(-3600, abs=1)
+    assert await shown("gamma", 7002) == pytest.approx(-3600, abs=1)
+    assert await shown("beta", 7001) == pytest.approx(0, abs=1)
+    await world.lift(ClockOffset("gamma", -3600.0))
+    assert await shown("gamma", 7001) == pytest.approx(0, abs=1)
 
 
 async def test_unknown_nodes_are_refused(world: RealWorld) -> None:

@@ -209,3 +209,23 @@ async def becomes_grep(host: Host, config: Nothing, *, task_status=trio.TASK_STA
 
 async def cannot_become(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
     host.processes.execute(["/nowhere/to-be-found"])
+
+
+async def journalist(host: Host, config: Nothing, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Appends and syncs until its disk fails."""
+    file = host.disk.open("journal")
+    while True:
+        file.append(b"news")
+        await file.sync()
+        await trio.sleep(0.005)
+
+
+async def clock(host: Host, config: Echo, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
+    """Tells whoever connects what time it is."""
+    listener = await host.net.listen(config.port)
+
+    async def serve(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.send_all(repr(host.wall_clock()).encode())
+
+    await trio.serve_listeners(serve, [listener])
