@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ha.controlplane.apiserver.cache import ResourceCache
+from ha.controlplane.apiserver import watching as api
 from ha.etcd.api import KeyValue, WatchBatch, WatchCreateRequest, WatchEvent
 from ha.etcd.machine import EtcdMachine
 from ha.etcd.streams import WatchStream
@@ -78,11 +78,12 @@ def _progress_before_events() -> Sequence[Patch]:
     return [(WatchStream, "_create", create)]
 
 
-@mutant("api-watch-skips-one", "kube-apiserver", "a watch that is resumed begins one revision too late")
-def _api_watch_skips_one() -> Sequence[Patch]:
-    right = ResourceCache.cursor
+@mutant("bookmark-one-ahead", "kube-apiserver", "a bookmark names the revision that comes next")
+def _bookmark_one_ahead() -> Sequence[Patch]:
+    right = api.Watcher._bookmark
 
-    def cursor(self: ResourceCache, revision: int) -> int | None:
-        return right(self, revision + 1)
+    def bookmark(self: api.Watcher, annotations: dict[str, str] | None = None) -> bytes:
+        self._position = max(self._feed.revision, self._position) + 1
+        return right(self, annotations)
 
-    return [(ResourceCache, "cursor", cursor)]
+    return [(api.Watcher, "_bookmark", bookmark)]
