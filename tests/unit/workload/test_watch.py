@@ -95,3 +95,17 @@ def test_they_look_at_different_things(store: tuple[Run, list[WatchRecord]]) -> 
     assert {tuple(one.filters) for one in begun} == {(), ("NODELETE",), ("NOPUT",)}
     assert {one.prev_kv for one in begun} == {True, False}
     assert {one.range_end for one in begun} == {"", "{"}
+
+
+def test_a_watcher_that_comes_too_late_lists_again(tmp_path: Path) -> None:
+    """An API server knows nothing from before it started: whoever was away for longer is told so."""
+    fault = Fault(fault="kill", target=Target(select="etcd-leader"), at_s=3.0, for_s=1.0)
+    done, records = run(tmp_path, "single-node", Workload(type="register", clients=3, rate_per_s=30.0, keys=4), fault)
+    assert done.result.verdict == "pass", done.result.reason
+    late = [one for one in records if isinstance(one, WatchEnded) and one.reason == "compacted"]
+    assert late
+    for one in late:
+        mine = by_watcher(records)[one.client]
+        again = next(it for it in mine[mine.index(one) :] if isinstance(it, WatchBegun))
+        assert not again.resumed
+        assert again.state
