@@ -33,6 +33,7 @@ experiment:
   workloads:
     - {{type: register, clients: 4, rate: 80}}
     - {{type: create, clients: 4, rate: 40}}
+    - {{type: watch, clients: 4}}
   faults: {faults}
   expect: {{unavailability: {{write: {{longest: {{at_most: 10s}}}}}}}}
 """
@@ -75,7 +76,7 @@ def test_everything_holds_and_every_fault_is_attested(done: tuple[dict, Path]) -
     assert result["verdict"] == "pass"
     assert all(fault["attested"] and fault["evidence"] for fault in result["faults"])
     judged = {claim["checker"] for claim in result["claims"] if claim["held"]}
-    assert {"leaders", "convergence", "watch-cache", "crash", "ready", "availability"} <= judged
+    assert {"leaders", "convergence", "watch-cache", "crash", "ready", "availability", "watch-guarantees"} <= judged
     assert result["operations"]["write"]["ok"] > 200
 
 
