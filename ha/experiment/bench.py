@@ -20,7 +20,7 @@ def bench(spec: Benchmark, *, jobs: int, listener: Listener, directory: Path, re
     measure = registry()[spec.measure]
     started = datetime.now(UTC)
     commit = environment.commit()  # now: the checkout may change meanwhile, what has been imported does not
-    measured = measure.measure(spec, jobs, listener)
+    measured = measure.measure(spec, jobs, listener, directory)
     met = [row.met for row in measured.rows if row.met is not None]
     return BenchmarkResult(
         name=spec.name,
@@ -33,7 +33,7 @@ def bench(spec: Benchmark, *, jobs: int, listener: Listener, directory: Path, re
         tables=measured.tables,
         targets_met=all(met) if met else None,
         machine=environment.machine(),
-        versions=environment.versions(),
+        versions=environment.versions() | measured.versions,
         commit=commit,
         started=started.isoformat(timespec="seconds").replace("+00:00", "Z"),
         duration_s=round((datetime.now(UTC) - started).total_seconds(), 3),

@@ -29,8 +29,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     at_least: float | None = None
     """The target of `ours`; None: there is none."""
     at_most: float | None = None
+    ratio_at_least: float | None = None
+    """The target of `ratio`."""
     met: bool | None = None
-    """Whether the median meets the target; None: there is none."""
+    """Whether the medians meet the targets; None: there are none."""
 
 
 class FigureTable(msgspec.Struct, frozen=True, kw_only=True):

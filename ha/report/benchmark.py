@@ -38,9 +38,9 @@ def _verdict(result: BenchmarkResult) -> tuple[str, str]:
 
 
 def _target(row: Row) -> str:
-    """``≥ 30``, ``≤ 4``."""
-    bounds = [("≥", row.at_least), ("≤", row.at_most)]
-    return ", ".join(f"{sign} {words.figure(value)}" for sign, value in bounds if value is not None)
+    """``≥ 30``, ``≤ 4``; of the ratio ``≥ 2 x``."""
+    bounds = [("≥", row.at_least, ""), ("≤", row.at_most, ""), ("≥", row.ratio_at_least, " x")]
+    return ", ".join(f"{sign} {words.figure(value)}{unit}" for sign, value, unit in bounds if value is not None)
 
 
 def _spread(values: Sequence[float]) -> str:

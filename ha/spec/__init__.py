@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ha.spec.benchmark import Benchmark, Mutants, SimulationCase, SimulationSpeed
+from ha.spec.benchmark import Benchmark, Mutants, SimulationCase, SimulationSpeed, StoreThroughput
 from ha.spec.model import (
     Bound,
     Component,
@@ -52,6 +52,7 @@ __all__ = [
     "Seed",
     "SimulationCase",
     "SimulationSpeed",
+    "StoreThroughput",
     "Target",
     "Timings",
     "TimingsName",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from statistics import median
 from typing import Any, Protocol
@@ -33,6 +34,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: list[Row]
     tables: list[FigureTable] = []
+    versions: dict[str, str] = {}
+    """Of what else was measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,9 @@ class Measure:
     name: str
     reference: str
     """What the reference of its rows is, in a sentence."""
-    measure: Callable[[Any, int, Listener], Measured]
-    """From the Benchmark of that measure, and how many processes may be busy at once. Must not be called within trio.
-    Raises CannotMeasureError.
+    measure: Callable[[Any, int, Listener, Path], Measured]
+    """From the Benchmark of that measure, how many processes may be busy at once, and where files may be written. Must
+    not be called within trio. Raises CannotMeasureError, and SpecError for what this machine does not have.
     """
 
 
@@ -67,21 +70,27 @@ def row(
     *,
     at_least: float | None = None,
     at_most: float | None = None,
+    ratio_at_least: float | None = None,
 ) -> Row:
     """A row from the figures of its rounds, and of as many of the reference, each measured beside its own, or none."""
     middle = median(ours)
-    met = None
-    if at_least is not None or at_most is not None:
-        met = (at_least is None or middle >= at_least) and (at_most is None or middle <= at_most)
+    ratio = median(a / b for a, b in zip(ours, reference, strict=True)) if reference else None
+    tests = [
+        None if at_least is None else middle >= at_least,
+        None if at_most is None else middle <= at_most,
+        None if ratio_at_least is None or ratio is None else ratio >= ratio_at_least,
+    ]
+    met = None if tests == [None, None, None] else False not in tests
     return Row(
         name=name,
         ours=middle,
         reference=median(reference) if reference else None,
-        ratio=median(a / b for a, b in zip(ours, reference, strict=True)) if reference else None,
+        ratio=ratio,
         unit=unit,
         ours_rounds=list(ours),
         reference_rounds=list(reference),
         at_least=at_least,
         at_most=at_most,
+        ratio_at_least=ratio_at_least,
         met=met,
     )

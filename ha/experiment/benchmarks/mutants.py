@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 from time import process_time  # noqa: TID251  (real time is what is measured)
 
@@ -67,7 +68,7 @@ def _search(task: _Task) -> _Found:
     raise AssertionError("seeds do not end")
 
 
-def _measure(spec: Mutants, jobs: int, listener: Listener) -> Measured:
+def _measure(spec: Mutants, jobs: int, listener: Listener, _directory: Path) -> Measured:
     names = spec.mutants or list(registry())
     unknown = [name for name in names if name not in registry()]
     if unknown:

@@ -10,6 +10,7 @@ time with as many steps of tasks that do nothing: what remains of the ratio is o
 from __future__ import annotations
 
 import cProfile
+from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time  # noqa: TID251  (real time is what is measured)
 
@@ -93,7 +94,7 @@ class _Timed(msgspec.Struct, frozen=True):
     core_shares: list[float] = []
 
 
-def _measure(spec: SimulationSpeed, jobs: int, listener: Listener) -> Measured:  # noqa: ARG001  (one core)
+def _measure(spec: SimulationSpeed, _jobs: int, listener: Listener, _directory: Path) -> Measured:
     total = len(spec.cases) * (spec.rounds + 1)
     cases: list[_Timed] = []
     for case in spec.cases:

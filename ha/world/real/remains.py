@@ -20,7 +20,7 @@ import trio
 from ha.world.real import lifeline
 from ha.world.real.host import open_log
 
-__all__ = ["LeftoverError", "ZygoteProcess", "proportional_set_size"]
+__all__ = ["LeftoverError", "ZygoteProcess", "processor_time_s", "proportional_set_size"]
 
 _EXIT_S = 3.0
 _SWEEP_S = 5.0
@@ -123,3 +123,11 @@ def proportional_set_size(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return int(found[1]) * 1024 if found else None
+
+
+def processor_time_s(pid: int) -> float:
+    """Seconds of a core that a process took up to now, all its threads: fields 14 and 15 of proc_pid_stat(5). Raises
+    OSError when it is gone.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -66,6 +66,13 @@ def test_row_meets_its_target_by_its_median(at_least: float | None, at_most: flo
     assert found.ratio is None
 
 
+@pytest.mark.parametrize(("least", "met"), [(None, None), (0.1, True), (0.11, False)])
+def test_row_may_have_a_target_for_its_ratio(least: float | None, met: object) -> None:
+    found = row("x", "1/s", [10.0, 40.0, 30.0], [100.0, 200.0, 300.0], ratio_at_least=least)
+    assert (found.ratio_at_least, found.met) == (least, met)
+    assert row("x", "1/s", [10.0], [100.0], at_least=11, ratio_at_least=0.1).met is False
+
+
 def test_speed_of_a_simulation_is_measured_beside_the_bare_loop_and_profiled(tmp_path: Path) -> None:
     told = Told()
     result = bench(benchmark(tmp_path), jobs=1, listener=told, directory=tmp_path, repeat="ha bench small.yaml")

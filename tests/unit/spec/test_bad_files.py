@@ -36,6 +36,10 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("cases[0].timings", "did you mean 'upstream'?"),
         ("cases[0].duration", "found 300; allowed: a duration"),
     ],
+    "benchmark-of-a-store": [
+        ("topology", "'single-node' has a control plane; allowed: nodes of role etcd only"),
+        ("cases[2]", "2 x put stands twice; allowed: each operation once for so many clients"),
+    ],
     "benchmark-of-the-real-etcd": [
         ("cases[0].topology", "virtual time runs our own components only, and the etcd of 'real-etcd' is the real one"),
     ],
@@ -44,7 +48,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("cases[1].topology", "did you mean 'etcd-3'?"),
     ],
     "benchmark-without-measure": [
-        ("measure", "is missing; allowed: one of mutants, simulation-speed"),
+        ("measure", "is missing; allowed: one of mutants, simulation-speed, store-throughput"),
         ("rounds", "found 0; allowed: an integer, at least 1 and at most 100"),
     ],
     "binary": [(ROOT, "is not UTF-8 text")],
