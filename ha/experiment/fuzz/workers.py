@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Protocol, TypeVar
 
@@ -107,6 +107,7 @@ class _Worker:
 @contextmanager
 def _without_signals() -> Iterator[None]:
     """What is started here never hears of Ctrl-C, which reaches every process of a terminal."""
+    resource_tracker.ensure_running()  # now: with the first process that is started it unblocks these signals itself
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
