@@ -3,7 +3,8 @@
 * A Pod's node never changes once it is set, and no Pod runs on two nodes.
 * When a node was killed or paused and stays not Ready, its Pods run elsewhere in time. That is demanded only where
   nothing else could have held it up: nothing else was broken meanwhile, all other Nodes were Ready, and one of them
-  may take the Pods. Time counts from when the node was seen not Ready, and begins anew when another fault ends.
+  may take the Pods. Time counts from when the node was seen not Ready, and begins anew when another fault ends. A
+  Deployment that was scaled is left out.
 * In the end every Deployment has its replicas, ready, on Nodes that are.
 """
 
@@ -130,12 +131,14 @@ def _kept_pods(
 
 
 def _wanted(events: Sequence[Event], owner: str) -> int:
-    """Replicas of the Deployment that a ReplicaSet belongs to; 0 when it is not known."""
+    """Replicas of the Deployment that a ReplicaSet belongs to; 0 when it is not known, or was not the same always."""
     return max(
         (
             event.replicas
             for event in events
-            if isinstance(event, DeploymentSample) and owner.startswith(f"ReplicaSet/{event.name}-")
+            if isinstance(event, DeploymentSample)
+            and event.generation == 1
+            and owner.startswith(f"ReplicaSet/{event.name}-")
         ),
         default=0,
     )

@@ -2,13 +2,15 @@
 
 *fail* when safety was broken or could not be established (a history that the search gave up on proves nothing),
 or when a bound was broken; *inconclusive* when the run did not put the claim to the test: a fault that nothing
-attests, a bound that could not be measured, a history that says nothing; *pass* otherwise. Failing comes first:
-what was convicted stays convicted however little else was learned.
+attests, a bound that could not be measured, a history that says nothing; *pass* otherwise. A claim about whatever
+strikes is put to the test by the faults that do. Failing comes first: what was convicted stays convicted however
+little else was learned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from math import inf
 from typing import get_args
 
@@ -34,15 +36,19 @@ def judge(
     claims: Sequence[Claim],
     faults: Sequence[FaultRecord],
     faults_planned: int,
+    faults_may_miss: bool,
 ) -> tuple[Verdict, str]:
     """Verdict and reason. `load`: what was asked under load, set-up and final reads left out. `standstills`:
     sentences of `ha.check.load`. `unverified`: keys of acknowledged writes that no final read covers.
-    `faults_planned`: the entries of the schedule, each of which makes one fault at least.
+    `faults_planned`: the entries of the schedule, each of which makes one fault at least. `faults_may_miss`: the claim
+    is about those that struck.
     """
     failure = _failure(linearizability, lost, claims)
     if failure is not None:
         return "fail", failure
-    doubt = next(_doubts(load, standstills, unverified, claims, faults, faults_planned), None)
+    struck = [] if faults_may_miss else faults
+    missed = () if faults_may_miss else _missed(faults, faults_planned)
+    doubt = next(chain(missed, _doubts(load, standstills, unverified, claims, struck)), None)
     if doubt is not None:
         return "inconclusive", doubt
     others = f" and {_count(len(claims), 'claim')} held" if claims else ""
@@ -72,21 +78,24 @@ def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims
     return None
 
 
+def _missed(faults: Sequence[FaultRecord], planned: int) -> Iterator[str]:
+    """Faults that did not strike, or that nothing shows to have struck."""
+    if len(faults) < planned:
+        yield f"Only {len(faults)} of {_count(planned, 'fault')} were injected."
+    for fault in faults:
+        if not fault.attested:
+            reason = f": {fault.error}" if fault.error else ""
+            yield f"Fault {fault.index} ({fault.fault} {fault.target}) is not attested{reason}."
+
+
 def _doubts(
     load: Sequence[Operation],
     standstills: Sequence[str],
     unverified: Sequence[str],
     claims: Sequence[Claim],
     faults: Sequence[FaultRecord],
-    faults_planned: int,
 ) -> Iterator[str]:
-    """Why the claim was not put to the test, the most telling reason first."""
-    if len(faults) < faults_planned:
-        yield f"Only {len(faults)} of {_count(faults_planned, 'fault')} were injected."
-    for fault in faults:
-        if not fault.attested:
-            reason = f": {fault.error}" if fault.error else ""
-            yield f"Fault {fault.index} ({fault.fault} {fault.target}) is not attested{reason}."
+    """Why else the claim was not put to the test, the most telling reason first. `faults`: those whose cost counts."""
     for claim in claims:
         if claim.held is None:
             yield f"Could not be measured: {claim.expectation}."

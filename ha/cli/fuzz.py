@@ -43,6 +43,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     seeds_per_s: float
     virtual_s: float
+    struck: int
     features: int
     failures: list[Failure]
     interrupted: bool
@@ -141,6 +142,7 @@ def _found(space: Space, limits: Limits, tally: Tally, *, interrupted: bool) -> 
         wall_s=round(tally.wall_s, 3),
         seeds_per_s=round(tally.seeds / tally.wall_s, 3) if tally.wall_s else 0.0,
         virtual_s=round(tally.virtual_s, 3),
+        struck=tally.struck,
         features=len(tally.features),
         failures=tally.failures,
         interrupted=interrupted,

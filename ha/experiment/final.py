@@ -136,6 +136,7 @@ class Final:
                     name=deployment["metadata"]["name"],
                     replicas=deployment["spec"]["replicas"],
                     ready=sum(_is_ready(pod, deployment, up) for pod in pods),
+                    generation=deployment["metadata"]["generation"],
                 )
                 for deployment in deployments
             ]

@@ -58,6 +58,7 @@ def judge(
         claims=claimed,
         faults=faults,
         faults_planned=sum(len(f.occurrences_s(scenario.experiment.duration_s)) for f in scenario.experiment.faults),
+        faults_may_miss=scenario.experiment.missed_faults == "ignored",
     )
     topology = scenario.topology
     result = Result(

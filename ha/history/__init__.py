@@ -188,11 +188,14 @@ class CacheSample(_Event, frozen=True, tag="cache"):
 
 
 class DeploymentSample(_Event, frozen=True, tag="deployment"):
-    """How many Pods of a Deployment are ready in the end, on Nodes that are. `error`: nobody would tell."""
+    """How many Pods of a Deployment are ready in the end, on Nodes that are. `generation`: 1 as long as its spec was
+    never changed. `error`: nobody would tell.
+    """
 
     name: str
     replicas: int
     ready: int
+    generation: int = 1
     error: str | None = None
 
 

@@ -1,4 +1,5 @@
 """Bugs above the store: API server, load balancer, scheduler, controllers."""
+# ruff: noqa: SLF001  (a bug is planted inside)
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from ha.controlplane.apiserver import subresources
 from ha.controlplane.apiserver.cache import Feed
 from ha.controlplane.apiserver.store import Check, Commit, Store, Write
 from ha.controlplane.controller_manager.controllers.taint_eviction import TaintEvictionController
-from ha.controlplane.scheduler.cache import Cache
 from ha.etcd.errors import EtcdError
+from ha.kube.election import LeaderElector
 from ha.kube.errors import ApiError
 from ha.kube.kinds import Object
 from ha.mutants import Patch, mutant
@@ -73,16 +74,28 @@ def _dead_backend_kept() -> Sequence[Patch]:
 @mutant(
     "bound-twice",
     "kube-scheduler",
-    "a Pod may be bound again, and the scheduler does",
+    "a scheduler that lost its Lease goes on, and the API server binds a Pod again",
 )
 def _bound_twice() -> Sequence[Patch]:
+    right = LeaderElector._renew_until_lost
+    certain = LeaderElector.certain
+
     def require_unassigned(_pod: Object, _name: str) -> None:
         pass
 
-    def assumed(_self: Cache, _uid: str) -> bool:
-        return False
+    def leads_for_ever(self: LeaderElector) -> bool:
+        return self.leading if self._name == "kube-scheduler" else certain(self)
 
-    return [(subresources, "_require_unassigned", require_unassigned), (Cache, "assumed", assumed)]
+    async def renew_for_ever(self: LeaderElector) -> None:
+        await right(self)
+        if self._name == "kube-scheduler":
+            await trio.sleep_forever()
+
+    return [
+        (subresources, "_require_unassigned", require_unassigned),
+        (LeaderElector, "certain", leads_for_ever),
+        (LeaderElector, "_renew_until_lost", renew_for_ever),
+    ]
 
 
 @mutant("eviction-never-comes", "kube-controller-manager", "Pods of a dead node are to be evicted later, for ever")

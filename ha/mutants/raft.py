@@ -4,24 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 import trio
 
 from ha.mutants import Patch, mutant
-from ha.raft import core, replica
+from ha.raft import core
 from ha.raft.binding import Peer, StockRaft
 from ha.raft.core import RaftCore
 from ha.raft.elections import Elections
 from ha.raft.journal import Journal
 from ha.raft.messages import Append, PreVote, PreVoteGranted, RequestVote, SnapshotChunk
-from ha.raft.reads import Reads
-from ha.raft.records import Kind, Record, encode_batch
+from ha.raft.records import encode_batch
 from ha.raft.replica import Replica
 from ha.raft.sessions import Request, Sessions
 
 __all__: list[str] = []
 
 _FAR = 1 << 60
+_LATER_S = 0.2
 
 
 @mutant("vote-twice", "raft", "a member votes for everybody who asks in a term, and helps to depose a living leader")
@@ -38,15 +39,16 @@ def _vote_twice() -> Sequence[Patch]:
     return [(StockRaft, "consider_vote", consider_vote), (Elections, "_is_loyal", is_loyal)]
 
 
-@mutant("forget-vote", "raft", "term and vote are not read back after a restart, so a member may vote twice in a term")
+@mutant("forget-vote", "raft", "after a restart a member knows neither its term nor its vote, and votes again")
 def _forget_vote() -> Sequence[Patch]:
-    right = Journal._replay
+    right = RaftCore.__init__
 
-    def replay(self: Journal, record: Record) -> None:
-        if record.kind is not Kind.VOTE:
-            right(self, record)
+    def init(self: RaftCore, *args: object, **kwargs: object) -> None:
+        right(self, *args, **kwargs)  # type: ignore[arg-type]
+        self.journal.vote = None
+        self._SyncObj__raftCurrentTerm = self.journal.term = 0
 
-    return [(Journal, "_replay", replay)]
+    return [(RaftCore, "__init__", init)]
 
 
 @mutant("skip-fsync", "raft", "what is appended to the journal is written, and not synced, before it is acknowledged")
@@ -65,11 +67,14 @@ def _skip_fsync() -> Sequence[Patch]:
     return [(Journal, "sync", sync)]
 
 
-@mutant("acknowledge-before-sync", "raft", "acknowledgements and votes leave before what they promise is synced")
+@mutant(
+    "acknowledge-before-sync", "raft", "acknowledgements and votes leave at once; what they promise is synced later"
+)
 def _acknowledge_before_sync() -> Sequence[Patch]:
     async def drive(self: Replica, raft: RaftCore, log: Journal) -> None:
+        synced_s = trio.current_time()
         while True:
-            with trio.move_on_at(raft.next_deadline()):
+            with trio.move_on_at(min(raft.next_deadline(), synced_s + _LATER_S if log.is_dirty else inf)):
                 await self._wake.wait()
             self._wake = trio.Event()
             self._turn(raft)
@@ -78,8 +83,9 @@ def _acknowledge_before_sync() -> Sequence[Patch]:
             raft.outbox.early.clear()
             raft.outbox.held.clear()
             await self._transport.flush()
-            if log.is_dirty:
+            if log.is_dirty and trio.current_time() >= synced_s + _LATER_S:
                 await log.sync()
+                synced_s = trio.current_time()
 
     return [(Replica, "_drive", drive)]
 
@@ -111,19 +117,16 @@ def _quorum_of_half() -> Sequence[Patch]:
     return [(RaftCore, "tick", tick)]
 
 
-@mutant("commit-older-term", "raft", "a leader counts copies of entries of earlier terms (paper 5.4.2)")
+@mutant("commit-older-term", "raft", "a follower commits what its log holds of older terms, before it was compared")
 def _commit_older_term() -> Sequence[Patch]:
-    right = RaftCore.tick
+    right = RaftCore._on_append
 
-    def tick(self: RaftCore) -> None:
-        if self.is_leader and self.peers:
-            held = sorted([self.journal.last_index, *(self.match_index(peer) for peer in self.peers.values())])
-            reached = held[(len(held) - 1) // 2]
-            if reached > self.commit_index:
-                self.commit_to(reached)
-        right(self)
+    def on_append(self: RaftCore, node: Peer, message: Append) -> None:
+        if message.term >= self.term:
+            self.commit_to(min(message.commit_index, self.journal.last_index))
+        right(self, node, message)
 
-    return [(RaftCore, "tick", tick)]
+    return [(core._HANDLERS, Append, on_append)]  # type: ignore[list-item]
 
 
 @mutant("stale-log-elected", "raft", "votes and pre-votes go to candidates whose log is behind")
@@ -140,17 +143,17 @@ def _stale_log_elected() -> Sequence[Patch]:
     return [(StockRaft, "consider_vote", consider_vote), (core._HANDLERS, PreVote, on_pre_vote)]  # type: ignore[list-item]
 
 
-@mutant("truncate-acknowledged", "raft", "an append that was overtaken cuts off what follows it, acknowledged or not")
+@mutant("truncate-acknowledged", "raft", "after a restart what follows the snapshot is cut off, acknowledged or not")
 def _truncate_acknowledged() -> Sequence[Patch]:
-    right = RaftCore._merge
+    right = Journal._recover
 
-    def merge(self: RaftCore, message: Append) -> None:
-        right(self, message)
-        last = max(message.previous_index + len(message.entries), self.journal.first_index)
-        if self.journal.last_index > last:
-            self.journal.truncate(last + 1)
+    def recover(self: Journal, data: bytes) -> None:
+        right(self, data)
+        kept = max(self.first_index, self.snapshot.index if self.snapshot else 0)
+        if self.last_index > kept:
+            self.truncate(kept + 1)
 
-    return [(RaftCore, "_merge", merge)]
+    return [(Journal, "_recover", recover)]
 
 
 @mutant(
@@ -177,14 +180,18 @@ def _stale_read() -> Sequence[Patch]:
     return [(Replica, "read_barrier", read_barrier)]
 
 
-@mutant("read-index-reused", "raft", "a read is confirmed by a round of heartbeats that was sent before it arrived")
+@mutant("read-index-reused", "raft", "a read that must be asked for again takes what is known as committed")
 def _read_index_reused() -> Sequence[Patch]:
-    right = Reads.add
+    right = Replica._ask_again
 
-    def add(self: Reads, token: object, index: int, sequence: int) -> None:
-        right(self, token, index, sequence - 1)
+    def ask_again(self: Replica) -> None:
+        waiting = [waiter for waiters in self._rounds.values() for waiter in waiters]
+        if self._core is not None and waiting:
+            self._rounds.clear()
+            self._passing.append((self._core.commit_index, waiting))
+        right(self)
 
-    return [(Reads, "add", add)]
+    return [(Replica, "_ask_again", ask_again)]
 
 
 @mutant("apply-twice", "raft", "a proposal that is sent again after a change of leadership is applied again")
@@ -195,9 +202,11 @@ def _apply_twice() -> Sequence[Patch]:
     return [(Sessions, "admit", admit)]
 
 
-@mutant("sessions-not-in-snapshot", "raft", "the table of applied proposals is left out of snapshots")
-def _sessions_not_in_snapshot() -> Sequence[Patch]:
-    def take_snapshot(self: Replica) -> bytes:
-        return replica._encode(replica._State([], self._machine.snapshot()))
+@mutant(
+    "incarnation-not-counted", "raft", "what a member proposes after a restart is taken for what it proposed before"
+)
+def _incarnation_not_counted() -> Sequence[Patch]:
+    def set_incarnation(_self: Journal, _incarnation: int) -> None:
+        pass
 
-    return [(Replica, "take_snapshot", take_snapshot)]
+    return [(Journal, "set_incarnation", set_incarnation)]

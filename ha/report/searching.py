@@ -91,6 +91,7 @@ class SearchProgress:
             f"{count(tally.seeds)} seeds",
             f"{tally.seeds / elapsed_s:.1f} seeds/s",
             f"{tally.virtual_s / 3600:.2f} virtual hours",
+            plural(tally.struck, "fault"),
             f"{count(len(tally.features))} states reached",
             plural(len(tally.failures), "failure"),
         ]
@@ -105,7 +106,7 @@ class SearchProgress:
         seeds = "" if self._limits.seeds is None else f" of {count(self._limits.seeds)} seeds"
         table = Table.grid(padding=(0, 2))
         table.add_row(self._spinner, Text("Searching", style="bold"), Text(f"{self.elapsed_s:.0f} s{bound}{seeds}"))
-        table.add_row("", "", Text(" · ".join(self._figures()[:3])))
+        table.add_row("", "", Text(" · ".join(self._figures()[:4])))
         table.add_row("", "", Text(f"{count(len(self._tally.features))} states reached  {self._growth()}"))
         found = plural(len(self._tally.failures), "failure")
         table.add_row("", "", Text(found, style="bold red" if self._tally.failures else "dim"))
@@ -129,7 +130,8 @@ def told(topology: str, limits: Limits, tally: Tally) -> list[str]:
     lines = [
         f"{'✗ Found ' + plural(len(found), 'failure') if found else '✓ Nothing found'} on {topology}: "
         f"{count(tally.seeds)} seeds from {limits.first_seed} in {seconds(tally.wall_s)}, "
-        f"{tally.virtual_s / 3600:.2f} virtual hours, {count(len(tally.features))} states reached"
+        f"{tally.virtual_s / 3600:.2f} virtual hours, {plural(tally.struck, 'fault')}, "
+        f"{count(len(tally.features))} states reached"
         + (f", {count(tally.inconclusive)} inconclusive" if tally.inconclusive else "")
     ]
     for failure in found:

@@ -308,7 +308,11 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ]
     clients: Annotated[int, Meta(ge=1, le=256, description="All but deployment: concurrent clients, or watchers.")] = 4
     rate_per_s: Annotated[
-        Rate | None, Meta(description="register, create, store, lock: requests per second, all clients together.")
+        Rate | None,
+        Meta(
+            description="register, create, store, lock: requests per second, all clients together. deployment: how "
+            "often a second it is scaled, to one up to all of its replicas; without it never."
+        ),
     ] = field(name="rate", default=None)
     keys: Annotated[
         int, Meta(ge=1, le=10000, description="register, store, lock: how many ConfigMaps, keys of etcd, or locks.")
@@ -372,6 +376,13 @@ class Experiment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     duration_s: Annotated[Period, Meta(description="How long the load runs.")] = field(name="duration")
     workloads: Annotated[list[Workload], Meta(min_length=1, description="The clients.")]
     faults: Annotated[list[Fault], Meta(description="The schedule; empty to measure the undisturbed cluster.")]
+    missed_faults: Annotated[
+        Literal["inconclusive", "ignored"],
+        Meta(
+            description="What a fault makes of the run that finds nobody, comes too late or is not attested. ignored: "
+            "the claim is about whatever strikes, as with a schedule drawn at random."
+        ),
+    ] = "inconclusive"
     expect: Annotated[Expect, Meta(description="Bounds on what the faults may cost.")] = Expect()
     observe_s: Annotated[
         Period,

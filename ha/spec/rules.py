@@ -42,7 +42,7 @@ _NODE_NAME = re.compile(r"(control-plane|worker|etcd)-[1-9][0-9]*")
 _FIELDS_OF_WORKLOAD = {
     "register": {"clients", "rate", "keys"},
     "create": {"clients", "rate"},
-    "deployment": {"replicas"},
+    "deployment": {"replicas", "rate"},
     "store": {"clients", "rate", "keys"},
     "lock": {"clients", "rate", "keys"},
     "watch": {"clients"},

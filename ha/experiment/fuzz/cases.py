@@ -21,6 +21,10 @@ _CLAIM = (
 )
 _CLIENTS = [(1, 2), (3, 4), (1, 6)]
 _RATE_PER_S = [(1, 10.0), (3, 20.0), (1, 50.0)]
+_RATE_OF_API_PER_S = [(2, 10.0), (1, 20.0)]
+"""What one request costs a simulation is many times that of the store."""
+_SCALED_PER_S = [(1, None), (1, 3.0)]
+_REPLICAS = [(1, 1), (8, 3), (1, 5)]
 _KEYS = [(1, 1), (2, 3), (1, 10)]
 _WATCHED = [(3, False), (2, True)]
 _LOCKED = [(2, False), (1, True)]
@@ -53,6 +57,7 @@ def cases(draw: st.DrawFn, space: Space, seed: int) -> Scenario:
         duration_s=unit_s(shape),
         workloads=workloads,
         faults=[],
+        missed_faults="ignored",
         liveness=Liveness(core=core, within_s=_within_s(shape)),
         observe_s=_OBSERVE_S,
     )
@@ -74,8 +79,9 @@ def _workloads(draw: st.DrawFn, shape: Topology) -> list[Workload]:
     workloads = [draw(_clients("register"))]
     if draw(st.booleans()):
         workloads.append(draw(_clients("create")))
-    if draw(st.booleans()):
-        workloads.append(Workload(type="deployment", replicas=draw(st.integers(1, 4))))
+    if draw(pick([(1, False), (7, True)])):
+        scaled = draw(pick(_SCALED_PER_S))
+        workloads.append(Workload(type="deployment", replicas=draw(pick(_REPLICAS)), rate_per_s=scaled))
     if draw(pick([(3, False), (1, True)])):
         workloads.append(draw(_clients("store")))
     return workloads
@@ -90,9 +96,10 @@ def _others(draw: st.DrawFn) -> list[Workload]:
 
 @st.composite
 def _clients(draw: st.DrawFn, type_: str) -> Workload:
+    rate = _RATE_PER_S if type_ == "store" else _RATE_OF_API_PER_S
     keyed = {} if type_ == "create" else {"keys": draw(pick(_KEYS))}
     return msgspec.convert(
-        {"type": type_, "clients": draw(pick(_CLIENTS)), "rate": draw(pick(_RATE_PER_S)), **keyed}, Workload
+        {"type": type_, "clients": draw(pick(_CLIENTS)), "rate": draw(pick(rate)), **keyed}, Workload
     )
 
 

@@ -1,5 +1,8 @@
 """Which faults strike when: a few, close to each other, of kinds and at targets that differ from case to case.
 
+Some cases have a theme besides, since what chance brings together too seldom is known to break clusters: members that
+come and go again and again, a leader that comes back and is none any more, a node that is lost for good.
+
 *Swarm testing* (Groce et al., ISSTA 2012): each case leaves out most kinds of faults, and so has several of those it
 keeps; with all kinds in every case they get in each other's way. Times lie on a coarse grid with small offsets,
 so that faults tend to meet: what a lone power cut cannot do, two of them within one election do.
@@ -9,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from hypothesis import strategies as st
 
 from ha.experiment.fuzz.shapes import pick, unit_s
-from ha.spec import Component, Experiment, Fault, FaultName, Target, Topology, faults, rules
+from ha.spec import Component, Experiment, Fault, FaultName, Role, Target, Topology, faults, rules
 from ha.world import Random
 
 __all__ = ["VOCABULARY", "draw_faults"]
@@ -24,7 +27,7 @@ _Table: TypeAlias = list[tuple[int, Any]]
 
 VOCABULARY: list[tuple[int, FaultName]] = [
     (5, "kill"),
-    (3, "pause"),
+    (4, "pause"),
     (2, "restart"),
     (5, "partition"),
     (1, "reset"),
@@ -33,7 +36,7 @@ VOCABULARY: list[tuple[int, FaultName]] = [
     (1, "bridge-partition"),
     (1, "refuse"),
     (1, "bandwidth"),
-    (2, "slow-disk"),
+    (3, "slow-disk"),
     (1, "disk-full"),
     (1, "disk-error"),
     (1, "bit-flip"),
@@ -42,8 +45,8 @@ VOCABULARY: list[tuple[int, FaultName]] = [
 ]
 """Every kind of fault with its weight, the simplest first."""
 
-_KEPT = 0.35
-"""How likely a case has a kind of faults."""
+_KEPT = 0.16
+"""How likely a case has a kind of faults, by its weight."""
 _SWARM = 100
 _AT_MOST = [(1, 2), (3, 6), (4, 10), (2, 16)]
 """Drawn are half as many, on average."""
@@ -63,12 +66,13 @@ _AMONG_MANY = {"ring-partition", "bridge-partition"}
 def draw_faults(draw: st.DrawFn, experiment: Experiment, shape: Topology, seed: int) -> Experiment:
     """The experiment with a schedule, and as long as that takes. Faults that contradict the others are left out."""
     kinds = _swarm(Random(f"{seed}/swarm"))
-    at_most = draw(pick(_AT_MOST))
+    theme = draw(_theme(experiment, shape))
+    at_most = draw(pick(theme.at_most))
     slots = [draw(_slot(shape, kinds)) for _ in range(at_most)]
-    drawn = [fault for fault in slots if fault is not None]
+    drawn = [*(fault for fault in theme.faults if draw(_KEEPS)), *(fault for fault in slots if fault is not None)]
     unit = unit_s(shape)
-    tail = draw(st.integers(0, 8))
-    end_s = max([unit, *(fault.at_s + (fault.for_s or unit) for fault in drawn)])
+    tail = draw(st.integers(0, 4))
+    end_s = max([unit, theme.load_s, *(fault.at_s + (fault.for_s or unit) for fault in drawn)])
     lasting = msgspec.structs.replace(experiment, duration_s=round(end_s + (1 + tail) * unit, 6))
     return _accepted(shape, lasting, drawn)
 
@@ -93,7 +97,7 @@ def _swarm(random: Random) -> list[FaultName]:
     """A table of kinds of faults. Mostly of the few that this case has, drawn apart from the rest so that shrinking
     leaves them alone; but before these stand all kinds once, so that it may turn a fault into any simpler one.
     """
-    kept = [(weight, kind) for weight, kind in VOCABULARY if random.random() < _KEPT] or VOCABULARY[:1]
+    kept = [(weight, kind) for weight, kind in VOCABULARY if random.random() < weight * _KEPT] or VOCABULARY[:1]
     few = [kind for weight, kind in kept for _ in range(weight)]
     return [*(kind for _, kind in VOCABULARY), *(few * ceil(_SWARM / len(few)))]
 
@@ -122,13 +126,110 @@ def _fault(draw: st.DrawFn, shape: Topology, kinds: Sequence[FaultName]) -> Faul
     )
 
 
+# ---- themes
+
+
+class _Theme(NamedTuple):
+    faults: Sequence[Fault] = ()
+    load_s: float = 0.0
+    """How long the load must last for them."""
+    at_most: Sequence[tuple[int, int]] = _AT_MOST
+    """How many faults may be drawn besides."""
+
+
+_FEW = [(3, 0), (1, 2)]
+_COMING_AND_GOING: list[tuple[int, FaultName]] = [(4, "kill"), (4, "partition"), (1, "pause")]
+_AWAY_FOR = [(1, 0.2), (2, 1.0), (3, 2.0), (2, 4.0)]
+"""In units."""
+_AGAIN = [(2, 2.0), (1, 1.5), (1, 4.0)]
+"""`every`, as a multiple of the length."""
+_TIMES = [(1, 4), (2, 8), (1, 12)]
+_AT_MOST_FOR = 48
+"""In units."""
+_LEADERS: list[tuple[int, Component]] = [
+    (6, "kube-scheduler"),
+    (1, "kube-controller-manager"),
+    (1, "cloud-controller-manager"),
+]
+_DEPOSED_BY: list[tuple[int, FaultName]] = [(3, "pause"), (1, "partition")]
+_LOSSES: list[tuple[int, FaultName]] = [(1, "kill"), (1, "pause")]
+_LOST_FOR = 56
+"""In units: until its Pods must run elsewhere, with the timings that move them soon."""
+
+
+_KEEPS = st.integers(0, 9).map(bool)
+"""Nearly always; but a shrinker may leave it."""
+
+
+@st.composite
+def _theme(draw: st.DrawFn, experiment: Experiment, shape: Topology) -> _Theme:
+    themes = [(1, st.just(_Theme())), (1, _coming_and_going(shape))]
+    deployments = [workload for workload in experiment.workloads if workload.type == "deployment"]
+    if deployments and shape.count(_role_of_pods(shape)) > 1:
+        if deployments[0].rate_per_s is not None and shape.count("control-plane") > 1:
+            themes.append((6, _deposed(shape)))
+        elif deployments[0].rate_per_s is None and _is_soon_over(shape):
+            themes.append((6, _lost_node(shape)))
+    return draw(draw(pick(themes)))
+
+
+def _is_soon_over(shape: Topology) -> bool:
+    """Whether the loss of a node is found, and its Pods are moved, within the length of a case."""
+    return unit_s(shape) * _LOST_FOR > 10 * shape.timings.pod_eviction_toleration
+
+
+def _role_of_pods(shape: Topology) -> Role:
+    return "worker" if shape.count("worker") else "control-plane"
+
+
+@st.composite
+def _coming_and_going(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """The same fault again and again, so that elections, restarts and snapshots meet; now and then on slow disks, so
+    that much is not synced yet when the power goes.
+    """
+    unit = unit_s(shape)
+    length_s = unit * draw(pick(_AWAY_FOR))
+    every_s = length_s * draw(pick(_AGAIN))
+    kind = draw(pick(_COMING_AND_GOING))
+    target = draw(pick(_OF_MEMBERS if kind == "kill" else _OF_MEMBERS[1:]))
+    if kind == "kill":
+        target = msgspec.structs.replace(target, component=draw(pick([(2, None), (1, "etcd")])))
+    at_s = 2 * unit
+    again = Fault(fault=kind, target=target, at_s=at_s, for_s=round(length_s, 6), every_s=round(every_s, 6))
+    end_s = at_s + min(every_s * draw(pick(_TIMES)), unit * _AT_MOST_FOR)
+    latency_s = round(shape.timings.etcd_election * draw(pick([(2, 0.1), (1, 0.02), (1, 0.3)])), 6)
+    slow = Fault(fault="slow-disk", target=_all("etcd"), at_s=unit, latency_s=latency_s)
+    return _Theme([slow, again] if draw(st.booleans()) else [again], end_s, [(1, 0), (1, 2), (1, 6)])
+
+
+@st.composite
+def _deposed(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """Who leads by a Lease is away until another one does, and then back, while there is work for either."""
+    component = draw(pick(_LEADERS))
+    kind = draw(pick(_DEPOSED_BY))
+    whom = Target(select=f"{component.removeprefix('kube-')}-leader", component=component if kind == "pause" else None)
+    timings, unit = shape.timings, unit_s(shape)
+    away_s = round(1.5 * timings.lease_duration + 4 * timings.lease_retry_period, 6)
+    return _Theme([Fault(fault=kind, target=whom, at_s=unit, for_s=away_s)], away_s + 12 * unit, _FEW)
+
+
+@st.composite
+def _lost_node(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """One node is away for so long that its Pods must run elsewhere."""
+    unit = unit_s(shape)
+    whom = Target(select=_role_of_pods(shape), take="one")
+    lost = Fault(fault=draw(pick(_LOSSES)), target=whom, at_s=unit, for_s=unit * _LOST_FOR)
+    return _Theme([lost], unit * (2 + _LOST_FOR), _FEW)
+
+
 # ---- whom
 
 
 @st.composite
 def _target(draw: st.DrawFn, shape: Topology, kind: FaultName) -> Target:
     if kind in _AMONG_MANY:
-        return draw(pick([(4, _all("etcd")), (1, _all("all"))]))
+        enough = shape.count(shape.etcd_role) >= faults.FIELDS[kind].least
+        return draw(pick([(4, _all("etcd")), (1, _all("all"))] if enough else [(1, _all("all"))]))
     if kind in _OF_DISKS:
         table = _of_members(shape)
     else:
@@ -146,15 +247,24 @@ def _all(select: str) -> Target:
     return Target(select=select)
 
 
+_OF_MEMBERS = [
+    (3, _all("etcd")),
+    (3, _all("etcd-leader")),
+    (3, Target(select="etcd", take="one")),
+    (1, Target(select="etcd", take="majority")),
+    (1, _all("etcd-followers")),
+]
+
+
 def _of_members(shape: Topology) -> list[tuple[int, Target]]:
     return [
-        *((2, _all(node)) for node in shape.names(shape.etcd_role)),
-        (5, _all("etcd-leader")),
-        (2, _all("etcd-followers")),
-        (2, Target(select="etcd", take="one")),
-        (2, Target(select="etcd", take="minority")),
-        (2, Target(select="etcd", take="majority")),
-        (2, _all("etcd")),
+        *((1, _all(node)) for node in shape.names(shape.etcd_role)),
+        (8, _all("etcd-leader")),
+        (4, _all("etcd-followers")),
+        (1, Target(select="etcd", take="one")),
+        (1, Target(select="etcd", take="minority")),
+        (3, Target(select="etcd", take="majority")),
+        (3, _all("etcd")),
     ]
 
 
@@ -185,6 +295,8 @@ def _components(shape: Topology) -> list[tuple[int, Component | None]]:
         (2, "kube-apiserver"),
         (1, "kube-scheduler"),
         (1, "kube-controller-manager"),
+        (1, "cloud-controller-manager"),
+        (1, "kube-proxy"),
         (1, "kubelet"),
     ]
 

@@ -72,6 +72,8 @@ class Tally(msgspec.Struct, kw_only=True):
     wall_s: float = 0.0
     """Until now, or the end."""
     virtual_s: float = 0.0
+    struck: int = 0
+    """Faults that took effect."""
     features: set[int] = msgspec.field(default_factory=set)
     failures: list[Failure] = []
 
@@ -158,6 +160,7 @@ class _Search:
         self._tally.wall_s = trio.current_time() - self._begun
         self._tally.inconclusive += judged.verdict == "inconclusive"
         self._tally.virtual_s += judged.virtual_s
+        self._tally.struck += judged.struck
         self._tally.features |= judged.features
 
     async def _found(self, judged: Judged, kind: str) -> None:

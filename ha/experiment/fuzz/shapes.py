@@ -19,7 +19,7 @@ __all__ = ["draw_core", "draw_topology", "pick", "unit_s"]
 
 T = TypeVar("T")
 
-_STORE_ALONE = [(9, True), (11, False)]
+_STORE_ALONE = [(2, True), (1, False)]
 """A store alone is simulated many times faster, and most of what can be lost is lost in it."""
 _CALM = msgspec.structs.replace(FAST, etcd_heartbeat=0.05, etcd_election=0.25, load_balancer_check=0.25)
 """Fast, with half as many heartbeats to an election: what idles costs most of a simulation."""
@@ -28,14 +28,15 @@ _HASTY = msgspec.structs.replace(_CALM, node_monitor_grace=1.5, pod_eviction_tol
 _ODD_TICKS = msgspec.structs.replace(FAST, etcd_heartbeat=0.029, etcd_election=0.271, lease_retry_period=0.17)
 _TIMINGS: list[tuple[int, tuple[TimingsName, Timings]]] = [
     (8, ("explicit", _CALM)),
-    (6, ("explicit", _HASTY)),
     (2, ("fast", FAST)),
     (2, ("explicit", _ODD_TICKS)),
-    (2, ("upstream", UPSTREAM)),
+    (1, ("upstream", UPSTREAM)),
 ]
+_TIMINGS_OF_PODS = [*_TIMINGS, (24, ("explicit", _HASTY))]
 
 
-_SNAPSHOT_COUNTS = [(2, 10_000), (1, 100), (1, 20)]
+_SNAPSHOT_COUNTS = [(3, 10_000), (1, 100)]
+_SNAPSHOT_COUNTS_ALONE = [*_SNAPSHOT_COUNTS, (3, 20)]
 """With few entries between two, members that were away are sent snapshots, and restarts begin with one."""
 _SNAPSHOT_COUNTS_OF_STOCK = [(3, 20), (1, 100)]
 """Stock reads whatever it has, without a fault and without asking anybody. So it is searched with reads through its
@@ -63,17 +64,20 @@ def draw_topology(draw: st.DrawFn, largest: Topology) -> Topology:
         counts["control-plane"] = draw(st.integers(1, largest.count("control-plane")))
         counts["etcd"] = members
     if not alone and largest.count("worker"):
-        counts["worker"] = draw(st.integers(0, largest.count("worker")))
-    name, timings = draw(pick(_TIMINGS))
+        workers = largest.count("worker")
+        counts["worker"] = draw(pick([(1 if count < workers else 2, count) for count in range(workers + 1)]))
+    name, timings = draw(pick(_TIMINGS if alone else _TIMINGS_OF_PODS))
     external = "etcd" in counts
     is_stock = largest.etcd.engine == "pysyncobj-stock"
+    ours = _SNAPSHOT_COUNTS_ALONE if alone else _SNAPSHOT_COUNTS
+    snapshots = _SNAPSHOT_COUNTS_OF_STOCK if is_stock else ours
     return Topology(
         name=f"etcd-{members}" if alone else f"{largest.etcd.topology}-{members}",
         nodes=[NodeGroup(role=role, count=count) for role, count in counts.items() if count],
         etcd=msgspec.structs.replace(
             largest.etcd,
             topology="external" if external else "stacked",
-            snapshot_count=draw(pick(_SNAPSHOT_COUNTS_OF_STOCK if is_stock else _SNAPSHOT_COUNTS)),
+            snapshot_count=draw(pick(snapshots)),
             reads="log" if is_stock else largest.etcd.reads,
         ),
         timings=timings,

@@ -35,6 +35,8 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """Which checkers convicted it, the gravest first; of a defect: the error's name."""
     reason: str
     virtual_s: float = 0.0
+    struck: int = 0
+    """Faults that took effect."""
     digest: str | None = None
     features: frozenset[int] = frozenset()
 
@@ -98,6 +100,7 @@ def _judge(case: Scenario, seed: int) -> Judged:
         kinds=sorted(run.result.convicted_by, key=lambda kind: kind != _GRAVEST),
         reason=run.result.reason,
         virtual_s=run.result.duration_s,
+        struck=sum(fault.attested for fault in run.result.faults),
         digest=run.result.trace_digest,
         features=features(run),
     )

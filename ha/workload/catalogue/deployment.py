@@ -1,12 +1,13 @@
 """A Deployment whose Pods run: something for the scheduler, the controllers and the kubelets to look after.
 
-It records no operations. What becomes of its Pods is seen by the observer of the cluster, and judged by the
-recovery phases of the result.
+With a rate it is scaled that often, to some number of replicas. It records no operations. What becomes of its Pods is
+seen by the observer of the cluster, and judged by the recovery phases of the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import trio
 
@@ -51,9 +52,14 @@ class Deployment:
                     return
         raise NotSetUpError(f"workload {self._context.name}: {self._wrong}")
 
-    async def run(self, arrivals: Arrivals, until: trio.Event) -> None:  # noqa: ARG002  (it asks nothing)
-        """Let it run."""
-        await until.wait()
+    async def run(self, arrivals: Arrivals, until: trio.Event) -> None:
+        """Let it run, or scale it now and then; what is not answered is left to the next time."""
+        if arrivals.rate_per_s is None:
+            await until.wait()
+        while await arrivals.wait(until):
+            replicas = self._context.host.random.randint(1, self._context.spec.replicas)
+            with suppress(ApiError, HttpError):
+                await self._client.patch(DEPLOYMENT, self._name, WHERE, {"spec": {"replicas": replicas}})
 
     async def read_back(self) -> Sequence[Operation]:
         """Nothing was written."""

@@ -126,4 +126,5 @@ def test_no_more_is_demanded_than_there_should_be() -> None:
     """A Pod that was one too many is not replaced; and what is not known is not demanded."""
     events = [*BEFORE, *AFTER[:-1]]
     assert found([*events, DeploymentSample(at_s=50.0, name="web", replicas=1, ready=1)], lost()) == []
+    assert found([*events, DeploymentSample(at_s=50.0, name="web", replicas=2, ready=2, generation=2)], lost()) == []
     assert found(events, lost()) == []

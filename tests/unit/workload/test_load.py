@@ -348,6 +348,20 @@ async def test_deployment_is_set_up_when_its_replicas_are_ready(bench, autojump_
     assert bench.history == []
 
 
+async def test_deployment_with_a_rate_is_scaled_that_often_whatever_is_answered(bench, autojump_clock):
+    path = "/apis/apps/v1/namespaces/ha-workload/deployments/web"
+    load = bench.load(Workload(type="deployment", replicas=3, rate_per_s=10))
+    bench.api.put(path, {"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 3}})
+    bench.api.before = lambda _: status(503, "ServiceUnavailable") if len(bench.api.requests) % 2 else None
+    async with load.running():
+        await trio.sleep(3)
+    asked = [request for request in bench.api.requests if request.method == "PATCH"]
+    assert len(asked) == pytest.approx(30, abs=2)
+    assert {request.path for request in asked} == {path}
+    assert {json.loads(request.body)["spec"]["replicas"] for request in asked} == {1, 2, 3}
+    assert bench.history == []
+
+
 async def test_deployment_that_never_runs_says_how_far_it_came(bench, autojump_clock):
     with pytest.raises(NotSetUpError, match="workload deployment: 0 of 4 replicas ready"):
         await bench.load(Workload(type="deployment")).set_up()

@@ -53,7 +53,9 @@ class Workers:
         kinds = self.failing.get(seed, [])
         verdict = "fail" if kinds else "pass"
         features = frozenset({seed % 3})
-        return Judged(seed=seed, verdict=verdict, kinds=kinds, reason="Because.", virtual_s=10.0, features=features)
+        return Judged(
+            seed=seed, verdict=verdict, kinds=kinds, reason="Because.", virtual_s=10.0, struck=2, features=features
+        )
 
 
 class Heard:
@@ -83,7 +85,8 @@ async def test_every_seed_is_run_once_from_the_first_on(autojump_clock: trio.abc
     workers = Workers(count=3)
     tally, _ = await searched(workers, Limits(first_seed=5, seeds=10))
     assert sorted(workers.asked) == [("judge", seed) for seed in range(5, 15)]
-    assert (tally.seeds, tally.virtual_s, tally.features, tally.failures) == (10, 100.0, {0, 1, 2}, [])
+    assert (tally.seeds, tally.virtual_s, tally.struck, tally.features) == (10, 100.0, 20, {0, 1, 2})
+    assert tally.failures == []
     assert tally.wall_s == pytest.approx(4.0)
 
 
