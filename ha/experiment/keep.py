@@ -9,9 +9,11 @@ import trio
 
 from ha.cluster import Cluster, node_names, plan
 from ha.cluster.kubeconfig import kubeconfig
+from ha.experiment import byhand
 from ha.experiment.run import OpenWorld
 from ha.history.result import NodeRecord
 from ha.spec import Topology
+from ha.world import Address
 
 __all__ = ["ClusterState", "keep"]
 
@@ -38,6 +40,9 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     members: dict[str, str]
     api_servers: dict[str, str]
     balancer_stats: str | None
+    chaos: str
+    """Where its keeper takes faults by hand: see `ha.experiment.byhand`."""
+    shape: Topology
 
 
 async def keep(
@@ -64,31 +69,34 @@ async def keep(
             await cluster.boot_all()
             async with world.client("up") as host:
                 await cluster.wait_ready(host, timeout_s=_READY_LIMIT_S)
-            config = directory / "kubeconfig"
-            if layout.endpoint is not None:
-                config.write_text(kubeconfig(layout, name), encoding="utf-8")
-            state = ClusterState(
-                name=name,
-                pid=pid,
-                pid_started=pid_started,
-                topology=topology.name,
-                etcd=topology.etcd.topology,
-                engine=topology.etcd.engine,
-                timings=topology.timings_name,
-                endpoint=str(layout.endpoint) if layout.endpoint else None,
-                kubeconfig=str(config) if layout.endpoint else None,
-                directory=str(directory),
-                ready_s=round(trio.current_time() - begun, 3),
-                nodes=layout.records(),
-                members={node: str(address) for node, address in layout.members.items()},
-                api_servers={node: str(address) for node, address in layout.api_servers.items()},
-                balancer_stats=str(layout.balancer_stats) if layout.balancer_stats else None,
-            )
-            try:
-                _publish(state_file, state)
-                await trio.sleep_forever()
-            finally:
-                state_file.unlink(missing_ok=True)
+                config = directory / "kubeconfig"
+                if layout.endpoint is not None:
+                    config.write_text(kubeconfig(layout, name), encoding="utf-8")
+                state = ClusterState(
+                    name=name,
+                    pid=pid,
+                    pid_started=pid_started,
+                    topology=topology.name,
+                    etcd=topology.etcd.topology,
+                    engine=topology.etcd.engine,
+                    timings=topology.timings_name,
+                    endpoint=str(layout.endpoint) if layout.endpoint else None,
+                    kubeconfig=str(config) if layout.endpoint else None,
+                    directory=str(directory),
+                    ready_s=round(trio.current_time() - begun, 3),
+                    nodes=layout.records(),
+                    members={node: str(address) for node, address in layout.members.items()},
+                    api_servers={node: str(address) for node, address in layout.api_servers.items()},
+                    balancer_stats=str(layout.balancer_stats) if layout.balancer_stats else None,
+                    chaos=str(Address(host.address, byhand.PORT)),
+                    shape=topology,
+                )
+                listener = await host.net.listen(byhand.PORT)
+                try:
+                    _publish(state_file, state)
+                    await byhand.serve(cluster, host, listener)
+                finally:
+                    state_file.unlink(missing_ok=True)
 
 
 def _publish(path: Path, state: ClusterState) -> None:

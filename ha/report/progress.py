@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ha.history import Event, FaultEvent, Operation, PhaseEvent
-from ha.report.words import count
+from ha.report.words import count, fault_note
 
 __all__ = ["Progress", "SimulationProgress", "live_display"]
 
@@ -92,7 +92,7 @@ class Progress:
             self._phases.append(_Phase(event.phase, self._clock()))
             self._line(PHASES.get(event.phase, event.phase))
         elif isinstance(event, FaultEvent):
-            self.note(_fault_note(event))
+            self.note(fault_note(event))
 
     def note(self, text: str) -> None:
         """Say something about the current phase."""
@@ -178,12 +178,3 @@ def live_display(console: Console, render: Callable[[], RenderableType]) -> Live
     return Live(
         console=console, auto_refresh=False, get_renderable=render, redirect_stdout=False, redirect_stderr=False
     )
-
-
-def _fault_note(event: FaultEvent) -> str:
-    hit = ", ".join(event.processes or event.nodes)
-    verb = event.fault if event.action == "inject" else f"undo {event.fault} of"
-    text = f"{verb} {event.target}" + (f" → {hit}" if hit and hit != event.target else "")
-    if event.error:
-        return f"{text}: {event.error}"
-    return text if event.attested or event.action == "undo" else f"{text}: not attested"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
+from ha.history import FaultEvent
 from ha.history.result import ArrivalCounts, FaultRecord, Result, Unavailability, Verdict, WatchCounts
 from ha.spec.faults import INSTANT
 
@@ -18,6 +19,7 @@ __all__ = [
     "count",
     "evidence_summary",
     "evidence_text",
+    "fault_note",
     "fault_title",
     "figure",
     "held",
@@ -183,6 +185,16 @@ def fault_title(fault: FaultRecord) -> str:
     """``kill etcd-leader → control-plane-2``."""
     hit = ", ".join(fault.processes or fault.nodes)
     return f"{fault.fault} {fault.target} → {hit}" if hit and hit != fault.target else f"{fault.fault} {fault.target}"
+
+
+def fault_note(event: FaultEvent) -> str:
+    """What was injected or undone, and what went wrong: ``kill etcd-leader → control-plane-2``."""
+    hit = ", ".join(event.processes or event.nodes)
+    verb = event.fault if event.action == "inject" else f"undo {event.fault} of"
+    text = f"{verb} {event.target}" + (f" → {hit}" if hit and hit != event.target else "")
+    if event.error:
+        return f"{text}: {event.error}"
+    return text if event.attested or event.action == "undo" else f"{text}: not attested"
 
 
 def in_force_until_s(fault: FaultRecord, end_s: float) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ha.spec.faults import FIELDS
 from tests.e2e.cli.ha import COMMAND, ha, processes_of, wait_gone
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
@@ -52,6 +53,62 @@ def test_status_says_that_all_is_well(home: Path) -> None:
     assert cluster["etcd_leader"] in {node["name"] for node in cluster["nodes"]}
     assert [node["ready"] for node in cluster["nodes"] if node["role"] == "worker"] == ["True", "True"]
     assert [node["proxy"] for node in cluster["nodes"]] == ["ok"] * 5 + [None]
+
+
+def test_a_fault_by_hand_takes_effect_and_is_undone(home: Path) -> None:
+    done = ha("chaos", "partition", "etcd-leader", "--for", "1s", home=home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    injected, evidence, undone, what_it_did = done.stdout.splitlines()
+    assert injected.startswith("partition etcd-leader → control-plane-")
+    assert "cut of 10 links" in evidence
+    assert undone.startswith("undo partition of etcd-leader")
+    assert "bytes held" in what_it_did
+
+
+@pytest.mark.parametrize("last", [signal.SIGINT, signal.SIGKILL])
+def test_a_fault_by_hand_is_undone_when_its_user_leaves(home: Path, last: signal.Signals) -> None:
+    worker = next(node["address"] for node in _state(home)["nodes"] if node["name"] == "worker-1")
+    environment = os.environ | {"HOME": str(home)}
+    command = [*COMMAND, "chaos", "pause", "worker-1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as chaos:
+        try:
+            assert "pause worker-1" in chaos.stdout.readline()
+            assert "SIGSTOP" in chaos.stdout.readline()
+            with pytest.raises(TimeoutError):
+                urllib.request.urlopen(f"http://{worker}:10250/healthz", timeout=0.5)
+            chaos.send_signal(last)
+            said = chaos.stdout.read()
+        finally:
+            chaos.kill()
+    assert chaos.returncode == (0 if last == signal.SIGINT else -signal.SIGKILL)
+    assert ("undo pause of worker-1" in said) == (last == signal.SIGINT)
+    with urllib.request.urlopen(f"http://{worker}:10250/healthz", timeout=5) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["delay", "etcd-leader"], "latency: is missing: a delay needs it"),
+        (["pause", "worker-9"], "target: "),
+        (["pause", "worker-1", "--latency", "1s"], "latency: a pause has no latency"),
+        (["pause", "worker-1", "--for", "ever"], "for: "),
+        (["clock-rate", "worker-1", "--rate", "1000"], "rate: "),
+        (["disk-full", "worker-1"], "target: on worker of 'stacked-3' nothing is kept on a disk"),
+        (["pause", "worker-1", "--name", "other"], "no cluster 'other' is up; up: stacked-3"),
+        (["pause"], "say which fault hits whom"),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(home: Path, arguments: list[str], says: str) -> None:
+    done = ha("chaos", *arguments, home=home)
+    assert done.returncode == 2, done.stdout
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_all_faults_can_be_listed(home: Path) -> None:
+    done = ha("chaos", "--list", home=home)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == sorted(FIELDS)
 
 
 def test_kubectl_sees_readiness_and_nodes(home: Path) -> None:
