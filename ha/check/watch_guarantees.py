@@ -8,7 +8,7 @@
 * what was replaced (``prev_kv``) is what was there before, and nothing comes that was not asked for;
 * of the API: the list that a watch begins with is complete, and what is ADDED was not there, what is MODIFIED or
   DELETED was;
-* once the cluster has healed, every watcher comes to what the store holds.
+* *complete*: once the cluster has healed, every watcher is told all that it still misses.
 
 (etcd's "API guarantees", Watch APIs; Kubernetes' "Efficient detection of changes".) What it is held against is put
 together in `ha.check.watched`. Delay is not judged, since nothing is promised: what a watcher was not told *yet*
@@ -83,11 +83,8 @@ class _Watcher:
                 yield from self._message(watch, told) if told.events else self._bookmark(watch, told)
             if watch.ended is not None and watch.ended.compact_revision:
                 yield from self._compacted(watch, watch.ended)
-        if mine and isinstance(last, WatchEnded) and last.owed > self._position:
-            what = (
-                f"was told up to revision {self._position} and no further, although the store had come to {last.owed}"
-            )
-            yield _violation("complete", mine[-1], what, f"given up at {last.at_s:.3f} s")
+        if mine and isinstance(last, WatchEnded) and last.owed:
+            yield from self._complete(mine[-1], last.at_s, last.owed, "complete", "was never told")
 
     def _message(self, watch: Watch, told: WatchTold) -> Iterator[Violation]:
         newest = self._last
@@ -95,7 +92,7 @@ class _Watcher:
             yield from self._event(watch, told, event, newest)
             newest = max(newest, event.kv.mod_revision)
         if newest > self._position:
-            yield from self._complete(watch, told, newest, "reliable", "is missing between events that were told")
+            yield from self._complete(watch, told.at_s, newest, "reliable", "is missing between events that were told")
         self._last = newest
         now = {event.kv.mod_revision for event in told.events}
         for known in self._truth.between(watch, min(now), max(now)):
@@ -130,15 +127,15 @@ class _Watcher:
     def _bookmark(self, watch: Watch, told: WatchTold) -> Iterator[Violation]:
         if told.revision > self._position:
             what = f"comes before a bookmark of revision {told.revision}, and was not told by then"
-            yield from self._complete(watch, told, told.revision, "bookmarkable", what)
+            yield from self._complete(watch, told.at_s, told.revision, "bookmarkable", what)
         if self._mark is None or told.revision >= self._mark.revision:
             self._mark = told
 
-    def _complete(self, watch: Watch, told: WatchTold, until: int, promise: str, what: str) -> Iterator[Violation]:
-        """Whether everything from the position to a revision was told."""
+    def _complete(self, watch: Watch, at_s: float, until: int, promise: str, what: str) -> Iterator[Violation]:
+        """Whether everything from the position to a revision was told by then."""
         for known in self._truth.between(watch, self._position + 1, until):
             if (known.revision, known.key) not in self._seen:
-                yield _violation(promise, watch, f"{_change(known)} {what}", f"at {told.at_s:.3f} s", _story(known))
+                yield _violation(promise, watch, f"{_change(known)} {what}", f"at {at_s:.3f} s", _story(known))
         self._position = until
 
     def _compacted(self, watch: Watch, ended: WatchEnded) -> Iterator[Violation]:

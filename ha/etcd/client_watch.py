@@ -50,8 +50,9 @@ class WatchReader:
         self._lines: deque[bytes] = deque()
         self._partial: list[bytes] = []
         period_s = float(response.headers.get(PROGRESS_HEADER, 0))
-        self._speaks = period_s > 0
-        self._silence_s = max(_SILENT_PERIODS * period_s, _SILENCE_MIN_S) if self._speaks else _PROBE_EVERY_S
+        self.speaks = period_s > 0
+        """Whether the member says every so often how far the watch has come."""
+        self._silence_s = max(_SILENT_PERIODS * period_s, _SILENCE_MIN_S) if self.speaks else _PROBE_EVERY_S
 
     async def opened(self) -> None:
         """Wait until the member has confirmed the watch. Raises EtcdError when it refuses."""
@@ -109,7 +110,7 @@ class WatchReader:
             except HttpError as error:
                 self._endpoint.failed()
                 raise EtcdUnavailableError(UNAVAILABLE, f"{self.address}: {error}", definite=True) from error
-            if not await self._endpoint.is_alive() or self._speaks:
+            if not await self._endpoint.is_alive() or self.speaks:
                 self._endpoint.failed()
                 raise EtcdUnavailableError(UNAVAILABLE, f"{self.address}: the watch fell silent", definite=True)
 

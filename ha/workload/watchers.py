@@ -56,6 +56,8 @@ class Watcher(ABC):
     ) -> None:
         self.owed = 0
         """How far it must have come before it is stopped; see `WatchEnded`."""
+        self.speaks = True
+        """Whether a watch in which nothing happens is told how far it has come."""
         self._who: dict[str, Any] = {"workload": workload, "client": number}
         self._record = record
         self._now_s = now_s
@@ -80,7 +82,7 @@ class Watcher(ABC):
             await self._watch()
             self._ended("closed")
         except CompactedError as error:
-            self._position = error.compact_revision - 1
+            self._position = error.compact_revision  # of which etcd itself may have dropped a part
             self._ended("compacted", compact_revision=error.compact_revision)
         except (ApiError, EtcdError, HttpError) as error:
             gone = isinstance(error, ApiError) and error.status == _GONE
@@ -175,6 +177,7 @@ class StoreWatcher(Watcher):
             progress_notify=True,
             filters=interest.filters,
         ) as batches:
+            self.speaks = batches.speaks
             if not resumed:
                 self._position = batches.created_revision
             self._begun(self._server, interest, resumed=resumed)

@@ -25,6 +25,8 @@ __all__ = ["WORKLOAD", "Watch"]
 
 _CATCH_UP_S = 30.0
 """How long watchers may take to come to the end, once everything is healed: far longer than any timeout in between."""
+_SILENT_S = 5.0
+"""The same where a watch stays silent that has nothing to tell (of the real etcd), so that its end is not seen."""
 _EVERYTHING = Interest(key="a", range_end="{")
 """Every key of the clients of the store: it begins with the name of its workload."""
 _ON_THE_STORE = ("store", "lock")
@@ -60,7 +62,7 @@ class Watch:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watcher.run)
             watcher.owed = await self._newest(watcher)
-            with trio.move_on_after(_CATCH_UP_S):
+            with trio.move_on_after(_CATCH_UP_S if watcher.speaks else _SILENT_S):
                 await watcher.come_to(watcher.owed)
             nursery.cancel_scope.cancel()
         await watcher.aclose()

@@ -179,10 +179,11 @@ def test_nobody_is_told_another_story() -> None:
     assert found(Story().begins(2).tells(event("b", 2)), store=elsewhere) == ["two stories of b at revision 2"]
 
 
-def test_every_watcher_comes_to_the_end() -> None:
+def test_every_watcher_is_told_what_it_misses_in_the_end() -> None:
     assert promises(Story().begins(2).tells(event("b", 2)).ends(owed=2)) == []
-    behind = Story().begins(2).tells(event("b", 2)).ends("lost").ends(owed=7)
-    assert found(behind) == ["complete: was told up to revision 2 and no further, although the store had come to 7"]
+    behind = Story().begins(2).tells(event("b", 2)).tells(event("c", 3), event("d", 4)).ends("lost").ends(owed=7)
+    assert found(WHOLE, behind) == ["complete: the write of e at revision 5 was never told"]
+    assert found(WHOLE, Story(key="b", range_end="").begins(2).tells(event("b", 2)).ends(owed=7)) == []
 
 
 def test_where_the_end_is_must_be_known() -> None:

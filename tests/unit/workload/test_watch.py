@@ -80,7 +80,7 @@ def test_a_watcher_resumes_where_it_was(world: str, request: pytest.FixtureReque
                 assert position is not None
                 position = max(position, record.revision)
             elif record.reason == "compacted":
-                position = record.compact_revision - 1
+                position = record.compact_revision
 
 
 def test_every_watcher_is_followed_to_the_end(store: tuple[Run, list[WatchRecord]]) -> None:
