@@ -145,7 +145,7 @@ def figure(value: str | float | None) -> str:
 
 def plural(n: int, noun: str) -> str:
     """``1 node``, ``2 nodes``."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def held(value: bool | None) -> tuple[str, str]:  # noqa: FBT001  (a truth value is what it words)
