@@ -134,7 +134,7 @@ class Store:
         assert revision >= self.compact_revision, f"revision {revision} is compacted"
         first = max(revision, self._first_revision)
         if first > self.revision:
-            return [], self.revision + 1
+            return [], first
         start = self._offset(first)
         last = bisect_left(self._offsets, start + self._log_dropped + limit) + self._first_revision - 1
         last = min(max(last, first), self.revision)

@@ -183,3 +183,14 @@ def test_a_removed_watch_is_told_nothing_more() -> None:
     watched.hub.remove(other)
     watched.put(b"a")
     assert (len(watched.hub), watched.wakes) == (0, 0)
+
+
+def test_a_watch_from_the_future_hears_of_no_past_when_a_snapshot_ends_before_it() -> None:
+    """A member that is behind is asked to go on where another one was, and then catches up in two steps."""
+    ahead, behind = Watched(), Watched()
+    ahead.put(b"a", b"b")
+    watcher = behind.add(b"a", start_revision=6)
+    behind.machine.restore(ahead.machine.snapshot())
+    assert taken(watcher) == []
+    behind.put(b"a", b"a", b"a")
+    assert taken(watcher) == [6]
