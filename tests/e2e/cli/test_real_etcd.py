@@ -134,3 +134,18 @@ def test_sigkill_of_the_supervisor_leaves_no_etcd(tmp_path: Path) -> None:
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert wait_gone(directory, within_s=2) == []
+
+
+def test_a_cluster_on_the_real_etcd_stays(tmp_path: Path) -> None:
+    etcd_binary()  # there must be one
+    try:
+        up = ha("up", "single-node", "--engine", "etcd", "--json", home=tmp_path)
+        assert up.returncode == 0, up.stderr
+        assert json.loads(up.stdout)["engine"] == "etcd"
+        status = ha("status", "--json", home=tmp_path)
+        assert status.returncode == 0, status.stdout
+        (cluster,) = json.loads(status.stdout)["clusters"]
+        assert (cluster["healthy"], cluster["etcd_leader"]) == (True, "control-plane-1")
+    finally:
+        ha("down", "--all", home=tmp_path)
+    assert wait_gone(tmp_path, within_s=2) == []

