@@ -25,7 +25,7 @@ topology:
   name: mine
   nodes: {nodes}
   etcd: {{topology: {topology}, engine: etcd, binary: {binary}, snapshot_count: 500}}
-  timings: fast
+  timings: {{preset: fast, etcd_heartbeat: 100ms, etcd_election: 1s, store_request_timeout: 2s}}
 experiment:
   name: hits
   claim: The real etcd survives it.
