@@ -32,7 +32,7 @@ VOCABULARY: list[tuple[int, FaultName]] = [
     (5, "partition"),
     (1, "reset"),
     (2, "delay"),
-    (1, "ring-partition"),
+    (2, "ring-partition"),
     (1, "bridge-partition"),
     (1, "refuse"),
     (1, "bandwidth"),
@@ -163,13 +163,18 @@ _KEEPS = st.integers(0, 9).map(bool)
 
 @st.composite
 def _theme(draw: st.DrawFn, experiment: Experiment, shape: Topology) -> _Theme:
-    themes = [(1, st.just(_Theme())), (1, _coming_and_going(shape))]
+    themes = [
+        (3, st.just(_Theme())),
+        (4, _coming_and_going(shape)),
+        (3, _power_cuts(shape)),
+        (1, _wrong_clock(shape)),
+    ]
     deployments = [workload for workload in experiment.workloads if workload.type == "deployment"]
     if deployments and shape.count(_role_of_pods(shape)) > 1:
         if deployments[0].rate_per_s is not None and shape.count("control-plane") > 1:
-            themes.append((6, _deposed(shape)))
+            themes.append((24, _deposed(shape)))
         elif deployments[0].rate_per_s is None and _is_soon_over(shape):
-            themes.append((6, _lost_node(shape)))
+            themes.append((24, _lost_node(shape)))
     return draw(draw(pick(themes)))
 
 
@@ -184,9 +189,7 @@ def _role_of_pods(shape: Topology) -> Role:
 
 @st.composite
 def _coming_and_going(draw: st.DrawFn, shape: Topology) -> _Theme:
-    """The same fault again and again, so that elections, restarts and snapshots meet; now and then on slow disks, so
-    that much is not synced yet when the power goes.
-    """
+    """The same fault again and again, so that elections, restarts and snapshots meet."""
     unit = unit_s(shape)
     length_s = unit * draw(pick(_AWAY_FOR))
     every_s = length_s * draw(pick(_AGAIN))
@@ -197,9 +200,35 @@ def _coming_and_going(draw: st.DrawFn, shape: Topology) -> _Theme:
     at_s = 2 * unit
     again = Fault(fault=kind, target=target, at_s=at_s, for_s=round(length_s, 6), every_s=round(every_s, 6))
     end_s = at_s + min(every_s * draw(pick(_TIMES)), unit * _AT_MOST_FOR)
-    latency_s = round(shape.timings.etcd_election * draw(pick([(2, 0.1), (1, 0.02), (1, 0.3)])), 6)
+    return _Theme([again], end_s, [(1, 0), (1, 2), (1, 6)])
+
+
+@st.composite
+def _power_cuts(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """The power of many members goes again and again, and their disks are slow, so that much was not synced yet."""
+    unit = unit_s(shape)
+    latency_s = round(shape.timings.etcd_election * draw(pick([(2, 0.1), (1, 0.3)])), 6)
     slow = Fault(fault="slow-disk", target=_all("etcd"), at_s=unit, latency_s=latency_s)
-    return _Theme([slow, again] if draw(st.booleans()) else [again], end_s, [(1, 0), (1, 2), (1, 6)])
+    length_s, every_s = round(2 * unit, 6), round(draw(pick([(1, 4), (2, 8)])) * unit, 6)
+    whom = draw(pick([(3, _all("etcd")), (1, Target(select="etcd", take="majority"))]))
+    cut = Fault(fault="kill", target=whom, at_s=2 * unit, for_s=length_s, every_s=every_s)
+    return _Theme([slow, cut], unit * _AT_MOST_FOR, _FEW)
+
+
+@st.composite
+def _wrong_clock(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """The clocks of members jump and jump back, again and again."""
+    unit = unit_s(shape)
+    whom = draw(pick([(2, _all("etcd-leader")), (1, _all("etcd"))]))
+    jump = Fault(
+        fault="clock-offset",
+        target=whom,
+        at_s=2 * unit,
+        for_s=4 * unit,
+        every_s=8 * unit,
+        offset_s=draw(pick(_CLOCK_OFFSET)),
+    )
+    return _Theme([jump], 32 * unit, _FEW)
 
 
 @st.composite
