@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import ha
-from ha.cli import bench, chaos, clusters, doctor, exits, fuzz, report, run, validate
+from ha.cli import bench, chaos, clusters, doctor, exits, fuzz, report, run, schema, validate
 from ha.cli.errors import CommandError
 from ha.spec.load import SpecError
 
 __all__ = ["main"]
 
-_COMMANDS = (run, fuzz, validate, report, bench, clusters, chaos, doctor)
+_COMMANDS = (run, fuzz, validate, schema, report, bench, clusters, chaos, doctor)
 _EXAMPLES = """\
 examples:
   ha run stacked-3                               kill the etcd leader's node under load, and judge it

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["EXAMPLES", "format_duration", "parse_duration"]
+__all__ = ["EXAMPLES", "PATTERN", "format_duration", "parse_duration"]
 
 EXAMPLES = "300ms, 2s or 1m30s"
 
 _UNITS_S = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|µs|ms|s|m|h)")
-_WHOLE = re.compile(rf"-?(?:{_PART.pattern})+")
+PATTERN = r"-?(?:[0-9]+(?:\.[0-9]+)?(?:us|µs|ms|s|m|h))+"
+"""What a duration looks like."""
+_WHOLE = re.compile(PATTERN)
 
 
 def parse_duration(text: str) -> float:
