@@ -47,7 +47,8 @@ def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     clock = SimClock()
     with deterministic(seed), _without_io(), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
         try:
-            return trio.run(main, clock=clock)
+            # Ctrl-C must not fall into a component: whatever is raised there is its own exit, or a parser's bad input.
+            return trio.run(main, clock=clock, restrict_keyboard_interrupt_to_checkpoints=True)
         except BaseException as error:
             if clock.stuck is not None:
                 raise StuckError(clock.stuck) from error
