@@ -164,13 +164,14 @@ def test_what_a_world_cannot_do_is_refused_before_anything_starts(
 
 def test_validate_knows_what_the_world_of_a_scenario_can_do(tmp_path: Path) -> None:
     real = tmp_path / "real.yaml"
-    real.write_text(SCENARIO.read_text().replace("world: sim", "world: real") + "mutant: vote-twice\n")
+    text = SCENARIO.read_text().replace("world: sim", "world: real") + "mutant: vote-twice\n"
+    real.write_text(text)
     unknown = tmp_path / "unknown.yaml"
     unknown.write_text(SCENARIO.read_text() + "mutant: no-such-bug\n")
     done = ha("validate", SCENARIO, real, unknown)
     assert done.returncode == 2
     assert f"{SCENARIO}: Scenario a-bit-of-everything: valid" in done.stdout
-    assert f"{real}:20: mutant: bugs are planted in the simulated world only" in done.stderr
+    assert f"{real}:{text.count(chr(10))}: mutant: bugs are planted in the simulated world only" in done.stderr
     assert "mutant: unknown mutant 'no-such-bug'" in done.stderr
 
 

@@ -17,8 +17,8 @@ from tests.unit.raft.cluster import Cluster, ListMachine
 from tests.unit.raft.schedules import OurMember, Schedule, StockMember
 
 
-def test_every_engine_of_a_topology_is_there() -> None:
-    assert list(ENGINES) == list(model.Engine.__args__)
+def test_every_engine_of_a_topology_is_there_but_the_one_that_is_a_program_of_others() -> None:
+    assert [*ENGINES, "etcd"] == list(model.Engine.__args__)
 
 
 async def test_an_unknown_engine_is_refused(autojump_clock) -> None:
