@@ -9,12 +9,12 @@ from math import inf
 import trio
 
 from ha.mutants import Patch, mutant
-from ha.raft import core
+from ha.raft import core, snapshots
 from ha.raft.binding import Peer, StockRaft
 from ha.raft.core import RaftCore
 from ha.raft.elections import Elections
 from ha.raft.journal import Journal
-from ha.raft.messages import Append, PreVote, PreVoteGranted, RequestVote
+from ha.raft.messages import Append, PreVote, PreVoteGranted, RequestVote, SnapshotChunk
 from ha.raft.records import encode_batch
 from ha.raft.replica import Replica
 from ha.raft.sessions import Request, Sessions
@@ -154,6 +154,22 @@ def _truncate_acknowledged() -> Sequence[Patch]:
             self.truncate(kept + 1)
 
     return [(Journal, "_recover", recover)]
+
+
+@mutant(
+    "snapshot-raises-commit",
+    "raft",
+    "a piece of a snapshot commits what was never compared, and snapshots come in small pieces",
+)
+def _snapshot_raises_commit() -> Sequence[Patch]:
+    right = RaftCore._on_snapshot_chunk
+
+    def on_snapshot_chunk(self: RaftCore, node: Peer, chunk: SnapshotChunk) -> None:
+        if chunk.term >= self.term:
+            self.commit_to(min(chunk.index, self.journal.last_index))
+        right(self, node, chunk)
+
+    return [(core._HANDLERS, SnapshotChunk, on_snapshot_chunk), (snapshots, "CHUNK_BYTES", 256)]  # type: ignore[list-item]
 
 
 @mutant("stale-read", "raft", "a member that knows of a leader reads what it has, without asking for a read index")

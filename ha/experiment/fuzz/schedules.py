@@ -139,8 +139,8 @@ class _Theme(NamedTuple):
 
 _FEW = [(3, 0), (1, 2)]
 _COMING_AND_GOING: list[tuple[int, FaultName]] = [(4, "kill"), (4, "partition"), (1, "pause")]
-_AWAY_FOR = [(1, 0.2), (2, 1.0), (3, 2.0), (2, 4.0)]
-"""In units."""
+_AWAY_FOR = [(1, 0.2), (2, 1.0), (3, 2.0), (2, 4.0), (3, 8.0)]
+"""In units; the longest is long enough for others to compact what was missed."""
 _AGAIN = [(2, 2.0), (1, 1.5), (1, 4.0)]
 """`every`, as a multiple of the length."""
 _TIMES = [(1, 4), (2, 8), (1, 12)]
