@@ -37,6 +37,7 @@ __all__ = ["Gateway", "Timing"]
 ETCD_VERSION = "3.5.0"
 """The version whose API this is."""
 _FORWARDED = "ha-forwarded"
+_READS = ("GET", "HEAD")
 _TEXT = "text/plain; charset=utf-8"
 
 _Route: TypeAlias = Callable[[Request], Awaitable[Response | StreamingResponse]]
@@ -110,12 +111,12 @@ class Gateway:
 
     async def handle(self, request: Request) -> Response | StreamingResponse:
         """Answer one request."""
-        post, get = self._posts.get(request.path), self._gets.get(request.path)
-        if post is None and get is None:
-            return Response(404, b"Not Found\n" if request.path.startswith("/v3/") else b"404 page not found\n", _TEXT)
-        route = post if request.method == "POST" else get if request.method in ("GET", "HEAD") else None
+        path, method = request.path, request.method
+        route = self._posts.get(path) if method == "POST" else self._gets.get(path) if method in _READS else None
         if route is None:
-            return Response(405, b"Method Not Allowed\n", _TEXT)
+            if path in self._posts or path in self._gets:
+                return Response(405, b"Method Not Allowed\n", _TEXT)
+            return Response(404, b"Not Found\n" if path.startswith("/v3/") else b"404 page not found\n", _TEXT)
         try:
             return await route(request)
         except EtcdError as error:
@@ -125,7 +126,7 @@ class Gateway:
 
     @property
     def _term(self) -> int:
-        return self._service.status.term
+        return self._service.term
 
     # Keys
 

@@ -51,12 +51,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Run a member until cancelled. Raises OSError, `ha.raft.JournalCorruptError`, ValueError for a bad config."""
     machine = EtcdMachine()
-    replica = _engine(host, config, machine)
     timing = Timing(
         election_s=config.election_s,
         progress_s=config.progress_s,
         request_timeout_s=config.request_timeout_s or 5 + 2 * config.election_s,
     )
+    replica = _engine(host, config, machine, timing)
     service = EtcdService(
         replica,
         machine,
@@ -76,7 +76,7 @@ async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None
         task_status.started()
 
 
-def _engine(host: Host, config: Config, machine: EtcdMachine) -> Engine:
+def _engine(host: Host, config: Config, machine: EtcdMachine, timing: Timing) -> Engine:
     peers = {name: Address.parse(address) for name, address in config.members.items()}
     return open_engine(
         config.engine,
@@ -89,6 +89,7 @@ def _engine(host: Host, config: Config, machine: EtcdMachine) -> Engine:
         cluster_token=config.cluster_token,
         peer_port=peers[config.name].port,
         snapshot_every=config.snapshot_every,
+        request_timeout_s=timing.request_timeout_s,
     )
 
 

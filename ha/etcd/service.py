@@ -97,13 +97,18 @@ class EtcdService:
         return self._replica.status
 
     @property
+    def term(self) -> int:
+        """The current term of Raft."""
+        return self._replica.term
+
+    @property
     def revision(self) -> int:
         """The revision of this member's own state."""
         return self.machine.store.revision
 
     def leaderless_s(self) -> float:
         """For how long this member has known no leader; 0 when it knows one."""
-        if self.status.leader is not None or self._last_leader is not None:  # the latter: lost just now
+        if self._replica.knows_leader or self._last_leader is not None:  # the latter: lost just now
             return 0.0
         return trio.current_time() - self._leaderless_since_s
 
@@ -185,30 +190,22 @@ class EtcdService:
     async def barrier(self) -> None:
         """Wait until this member's state includes everything acknowledged before the call."""
         self._require_leader()
-        with trio.move_on_after(self._timeout_s):
-            try:
-                if self._reads == "log":
-                    await self._replica.propose(NOTHING)
-                else:
-                    await self._replica.read_barrier()
-            except RaftError as error:
-                raise _translated(error) from error
-            return
-        raise _error(TIMEOUT)
+        try:
+            if self._reads == "log":
+                await self._replica.propose(NOTHING)
+            else:
+                await self._replica.read_barrier()
+        except RaftError as error:
+            raise _translated(error) from error
 
     async def _propose(self, request: Request) -> Answer:
         self._require_leader()
         self.proposals_pending += 1
         try:
-            with trio.move_on_after(self._timeout_s):
-                return cast(Answer, await self._replica.propose(encode(request)))
-            raise _error(TIMEOUT)
+            return cast(Answer, await self._replica.propose(encode(request)))
         except RaftError as error:
             self.proposals_failed += 1
             raise _translated(error) from error
-        except EtcdError:
-            self.proposals_failed += 1
-            raise
         finally:
             self.proposals_pending -= 1
 

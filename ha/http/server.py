@@ -4,10 +4,12 @@ One task per connection reads a request, runs the handler, writes the response: 
 as the handler does not block, which is the common case (an answer from memory) and the one to be fast. There is
 no nursery, cancel scope or second task per request.
 
-*Disconnects.* Once a handler blocks, or a response streams, a second task per connection, the read-ahead, takes
-over reading: an end of file cancels the connection at once, further requests queue up behind the one being
-answered (`Limits.pipelined` of them, then reading stops). `noting_block` steps the handler by hand up to its
-first suspension to find out. The read-ahead task goes on across requests while handlers keep blocking, and
+*Disconnects.* Once a handler has blocked for a while, or a response streams, a second task per connection, the
+read-ahead, takes over reading: an end of file cancels the connection at once, further requests queue up behind the
+one being answered (`Limits.pipelined` of them, then reading stops). `noting_block` steps the handler by hand up to
+its first suspension to find out, and one task per server, `_read_ahead_of_the_blocked`, looks who is still blocked
+`_PATIENCE_S` later: most handlers that wait are done by then (a write of the store), and a second task would cost
+them more than they take. The read-ahead task goes on across requests while handlers keep blocking so long, and
 hands reading back after one that did not. So a client that shuts down its sending side while a handler is
 blocked counts as gone, as in Go's net/http.
 
@@ -25,11 +27,10 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable
 from email.utils import formatdate
 from math import inf
-from types import coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import trio
 
@@ -39,6 +40,7 @@ from ha.http.messages import Handler, Limits, Log, Request, Response, StreamingR
 from ha.http.parsing import Incoming, Refusal, RequestReader
 from ha.http.relay import peer_of
 from ha.world import Listener, Stream
+from ha.world.stepping import noting_block
 
 __all__ = ["serve"]
 
@@ -47,7 +49,8 @@ _WRITE_BYTES = 64 * 1024
 """Larger responses go out in several writes, each with the send timeout of its own: a reader that takes so much
 in that time is slow, not stalled."""
 
-T = TypeVar("T")
+_PATIENCE_S = 0.05
+"""A handler that blocks for longer is worth a task that sees whether its client is still there."""
 
 
 class _ClientGoneError(Exception):
@@ -71,6 +74,7 @@ async def serve(
     service = _Service(handler, limits or Limits(), log or _log_to_logging, wall_clock)
     async with listener, trio.open_nursery() as nursery:
         nursery.start_soon(_expire_connections, service)
+        nursery.start_soon(_read_ahead_of_the_blocked, service)
         task_status.started()
         await accept_forever(listener, lambda stream: nursery.start_soon(_serve_one, stream, service), service.log)
 
@@ -82,7 +86,18 @@ def _log_to_logging(message: str, **fields: object) -> None:
 class _Service:
     """What the connections of one server share."""
 
-    __slots__ = ("_date", "_date_s", "_wall_clock", "connected", "connections", "handler", "limits", "log")
+    __slots__ = (
+        "_date",
+        "_date_s",
+        "_wall_clock",
+        "anybody_blocked",
+        "blocked",
+        "connected",
+        "connections",
+        "handler",
+        "limits",
+        "log",
+    )
 
     def __init__(self, handler: Handler, limits: Limits, log: Log, wall_clock: Callable[[], float] | None) -> None:
         self.handler = handler
@@ -90,6 +105,9 @@ class _Service:
         self.log = log
         self.connections: dict[_Connection, None] = {}
         self.connected = trio.lowlevel.ParkingLot()
+        self.blocked: dict[_Connection, int] = {}
+        """Connections whose handler blocks, and how many of their handlers did before."""
+        self.anybody_blocked = trio.lowlevel.ParkingLot()
         self._wall_clock = wall_clock
         self._date = b""
         self._date_s = -1
@@ -121,6 +139,17 @@ async def _expire_connections(service: _Service) -> NoReturn:
         await trio.sleep_until(wake)
 
 
+async def _read_ahead_of_the_blocked(service: _Service) -> NoReturn:
+    while True:
+        if not service.blocked:
+            await service.anybody_blocked.park()
+        before = list(service.blocked.items())
+        await trio.sleep(_PATIENCE_S)
+        for connection, number in before:
+            if service.blocked.get(connection) == number:
+                connection.start_reading_ahead()
+
+
 async def _serve_one(stream: Stream, service: _Service) -> None:
     """The exception boundary of one connection."""
     try:
@@ -137,33 +166,13 @@ async def _serve_one(stream: Stream, service: _Service) -> None:
         await trio.aclose_forcefully(stream)
 
 
-@coroutine
-def noting_block(awaitable: Awaitable[T], note: Callable[[], None]) -> Generator[Any, Any, T]:
-    """Await something, and call `note` before its first suspension, if there is one."""
-    steps = awaitable.__await__()
-    try:
-        trap = next(steps)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-    note()
-    try:
-        while True:
-            try:
-                answer = yield trap
-            except BaseException as error:  # noqa: BLE001  (passed on to whom it is meant for)
-                trap = steps.throw(error)
-            else:
-                trap = steps.send(answer)
-    except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
-
-
 class _Connection:
     """One connection. `run` answers; `_read_ahead` reads when a handler blocks."""
 
     __slots__ = (
         "_ahead",
         "_blocked",
+        "_blocks",
         "_expired",
         "_gone",
         "_message_deadline",
@@ -192,7 +201,8 @@ class _Connection:
         self._ahead = False
         """The read-ahead task runs, so nobody else may receive."""
         self._blocked = False
-        """A handler blocked since the read-ahead task last handed over a request."""
+        """A handler blocked for long since the read-ahead task last handed over a request."""
+        self._blocks = 0
         self._waiting = False
         self._writing = False
         self._gone = False
@@ -222,6 +232,8 @@ class _Connection:
         while (incoming := await self._next_request()) is not None:
             if not await self._answer(incoming) or self._gone:
                 return
+            if self._reader.requests:
+                await trio.lowlevel.checkpoint()  # who pipelines takes turns with the others
         if self._reader.refusal is not None:
             await self._refuse(self._reader.refusal)
 
@@ -263,7 +275,15 @@ class _Connection:
         else:
             self.deadline = self._message_deadline  # more of a head does not buy it more time
 
-    def _start_reading_ahead(self) -> None:
+    def _note_block(self) -> None:
+        self._blocks += 1
+        service = self._service
+        service.blocked[self] = self._blocks
+        if service.anybody_blocked:
+            service.anybody_blocked.unpark_all()
+
+    def start_reading_ahead(self) -> None:
+        """Notice when the client goes."""
         self._blocked = True
         if not self._ahead:
             self._ahead = True
@@ -305,7 +325,12 @@ class _Connection:
         request, keep_alive, http_1_0 = incoming
         head_only = request.method == "HEAD"
         try:
-            response = await noting_block(service.handler(request), self._start_reading_ahead)
+            blocks = self._blocks
+            try:
+                response = await noting_block(service.handler(request), self._note_block)
+            finally:
+                if self._blocks != blocks:
+                    del service.blocked[self]
             if isinstance(response, StreamingResponse):
                 keep_alive = keep_alive and not http_1_0
                 data = encode_stream_head(response, date=service.date(), keep_alive=keep_alive, http_1_0=http_1_0)
@@ -327,7 +352,7 @@ class _Connection:
         return keep_alive
 
     async def _stream_body(self, request: Request, response: StreamingResponse, head: bytes, *, chunked: bool) -> bool:
-        self._start_reading_ahead()
+        self.start_reading_ahead()
         await self._send(head)
 
         async def send(piece: bytes) -> None:

@@ -74,9 +74,7 @@ def _acknowledge_before_sync() -> Sequence[Patch]:
     async def drive(self: Replica, raft: RaftCore, log: Journal) -> None:
         synced_s = trio.current_time()
         while True:
-            with trio.move_on_at(min(raft.next_deadline(), synced_s + _LATER_S if log.is_dirty else inf)):
-                await self._wake.wait()
-            self._wake = trio.Event()
+            await self._alarm.wait(min(raft.next_deadline(), synced_s + _LATER_S if log.is_dirty else inf))
             self._turn(raft)
             for peer, message in (*raft.outbox.early, *raft.outbox.held):
                 self._transport.send(peer, message)

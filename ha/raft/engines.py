@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 from types import MappingProxyType
 from typing import Protocol
 
@@ -23,16 +24,21 @@ class Engine(Protocol):
         ...
 
     async def propose(self, command: bytes) -> object:
-        """Replicate a command and return the machine's answer. Raises RaftError."""
+        """Replicate a command and return the machine's answer. Raises RaftError, also when it takes too long."""
         ...
 
     async def read_barrier(self) -> None:
-        """Wait until local reads are as consistent as the engine makes them. Raises RaftError."""
+        """Wait until local reads are as consistent as the engine makes them. Raises RaftError, as `propose`."""
         ...
 
     @property
     def status(self) -> Status:
         """What this member knows of the cluster."""
+        ...
+
+    @property
+    def term(self) -> int:
+        """The current term."""
         ...
 
     @property
@@ -62,6 +68,7 @@ def open_engine(
     cluster_token: str,
     peer_port: int,
     snapshot_every: int,
+    request_timeout_s: float = inf,
 ) -> Engine:
     """One member on the engine of this name. Raises ValueError if there is none, or for what cannot work."""
     if engine not in ENGINES:
@@ -76,4 +83,5 @@ def open_engine(
         cluster_token=cluster_token,
         peer_port=peer_port,
         snapshot_every=snapshot_every,
+        request_timeout_s=request_timeout_s,
     )

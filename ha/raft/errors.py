@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "JournalCorruptError",
     "NoLeaderError",
+    "NotInTimeError",
     "OutcomeUnknownError",
     "OverloadedError",
     "RaftError",
@@ -22,6 +23,10 @@ class NoLeaderError(RaftError):
     """No leader was found in time; nothing was proposed."""
 
     definite = True
+
+
+class NotInTimeError(RaftError):
+    """No answer came in time. A command may have been applied, or be applied later."""
 
 
 class TooLargeError(RaftError):

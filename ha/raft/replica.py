@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from math import inf
 from typing import Protocol
 
 import msgspec
@@ -34,12 +35,13 @@ import trio
 
 from ha.raft.binding import CANDIDATE, LEADER
 from ha.raft.core import RaftCore, Timing
-from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, RaftError, TooLargeError
+from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, TooLargeError
 from ha.raft.journal import Journal
 from ha.raft.leadership import Leadership, Role
 from ha.raft.messages import Forward, Message, ReadAnswer, ReadRequest
 from ha.raft.sessions import Request, Sessions
 from ha.raft.transport import LinkEvent, LinkTiming, PeerTransport
+from ha.raft.waiting import Alarm, Waiter, Waits
 from ha.world import Address, Host
 
 __all__ = ["MAX_COMMAND_BYTES", "Replica", "StateMachine", "Status"]
@@ -80,23 +82,6 @@ class Status(msgspec.Struct, frozen=True):
     peers_connected: int
 
 
-class _Waiter:
-    """A caller that waits: for the answer to a command, or for a barrier to be passed."""
-
-    __slots__ = ("answer", "command", "done", "error", "was_sent")
-
-    def __init__(self, command: bytes = b"") -> None:
-        self.command = command
-        self.was_sent = False
-        self.answer: object = None
-        self.error: RaftError | None = None
-        self.done = trio.Event()
-
-    def fail(self, error: RaftError) -> None:
-        self.error = error
-        self.done.set()
-
-
 class _State(msgspec.Struct, frozen=True, array_like=True):
     """What a snapshot holds."""
 
@@ -120,8 +105,11 @@ class Replica:
         directory: str = "raft",
         peer_port: int = 2380,
         snapshot_every: int = 10_000,
+        request_timeout_s: float = inf,
     ) -> None:
-        """`peers` are all members, this one included. Raises ValueError for what cannot work."""
+        """`peers` are all members, this one included. `request_timeout_s` is how long callers wait at most. Raises
+        ValueError for what cannot work.
+        """
         if name not in peers:
             raise ValueError(f"{name!r} is not among the members {sorted(peers)}")
         if not 0 < 3 * heartbeat_s < election_s:
@@ -132,16 +120,17 @@ class Replica:
         self._sessions = Sessions()
         self._core: RaftCore | None = None
         self._leadership = Leadership()
-        self._wake = trio.Event()
-        self._room = trio.Event()
+        self._alarm = Alarm()
+        self._room = trio.lowlevel.ParkingLot()
+        self._waits = Waits(request_timeout_s)
         self._inbox: deque[tuple[str, Message | LinkEvent]] = deque()
         self._incarnation = self._next_sequence = 0
-        self._pending: dict[int, _Waiter] = {}
+        self._pending: dict[int, Waiter] = {}
         self._unsent: list[int] = []
-        self._new_barriers: list[_Waiter] = []
-        self._rounds: dict[int, list[_Waiter]] = {}
+        self._new_barriers: list[Waiter] = []
+        self._rounds: dict[int, list[Waiter]] = {}
         self._next_round = 0
-        self._passing: list[tuple[int, list[_Waiter]]] = []
+        self._passing: list[tuple[int, list[Waiter]]] = []
         dead_s = max(1.0, 3 * election_s)
         links = LinkTiming(
             dial_s=max(0.25, election_s),
@@ -160,37 +149,33 @@ class Replica:
         """Replicate a command, apply it exactly once, and return the machine's answer from this member.
 
         Raises NoLeaderError, TooLargeError or OverloadedError (definite: nothing was proposed), or
-        OutcomeUnknownError. Cancelled: the outcome is unknown.
+        OutcomeUnknownError, NotInTimeError. Cancelled: the outcome is unknown.
         """
+        due_s = self._waits.due_s()
         if len(command) > MAX_COMMAND_BYTES:
             raise TooLargeError(f"a command of {len(command)} bytes, more than {MAX_COMMAND_BYTES}")
         await self._leadership.wait_leader(2 * self._timing.election_s)
         if len(self._pending) >= MAX_PENDING:
             raise OverloadedError(f"{MAX_PENDING} proposals wait already")
         sequence, self._next_sequence = self._next_sequence, self._next_sequence + 1
-        waiter = self._pending[sequence] = _Waiter(command)
+        waiter = self._pending[sequence] = Waiter(due_s, command)
         self._unsent.append(sequence)
-        self._wake.set()
+        self._alarm.ring()
         try:
-            await waiter.done.wait()
+            return await self._waits.wait(waiter)
         finally:
-            self._pending.pop(sequence, None)
-        if waiter.error is not None:
-            raise waiter.error
-        return waiter.answer
+            del self._pending[sequence]
 
     async def read_barrier(self) -> None:
         """Wait until this member's state includes everything that was acknowledged, anywhere, before the call.
 
-        Raises NoLeaderError.
+        Raises NoLeaderError, NotInTimeError.
         """
+        waiter = Waiter(self._waits.due_s())
         await self._leadership.wait_leader(2 * self._timing.election_s)
-        waiter = _Waiter()
         self._new_barriers.append(waiter)
-        self._wake.set()
-        await waiter.done.wait()
-        if waiter.error is not None:
-            raise waiter.error
+        self._alarm.ring()
+        await self._waits.wait(waiter)
 
     @property
     def status(self) -> Status:
@@ -206,6 +191,11 @@ class Replica:
             last_log_index=core.journal.last_index if core else 0,
             peers_connected=self._transport.connected,
         )
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self._leadership.term
 
     @property
     def knows_leader(self) -> bool:
@@ -239,6 +229,8 @@ class Replica:
             )
             self._notice_leadership(core)
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._alarm.run)
+                nursery.start_soon(self._waits.expire)
                 await nursery.start(self._transport.run)
                 task_status.started()
                 await self._drive(core, journal)
@@ -258,9 +250,7 @@ class Replica:
 
     async def _drive(self, core: RaftCore, journal: Journal) -> None:
         while True:
-            with trio.move_on_at(core.next_deadline()):
-                await self._wake.wait()
-            self._wake = trio.Event()
+            await self._alarm.wait(core.next_deadline())
             self._turn(core)
             for peer, message in core.outbox.early:
                 self._transport.send(peer, message)
@@ -278,8 +268,7 @@ class Replica:
     def _turn(self, core: RaftCore) -> None:
         while self._inbox:
             self._take(core, *self._inbox.popleft())
-        self._room.set()
-        self._room = trio.Event()
+        self._room.unpark_all()
         self._route(core)
         self._ask_for_reads(core)
         core.tick()
@@ -325,7 +314,7 @@ class Replica:
         self._unsent = list(self._pending)
         self._ask_again()
         if self._unsent:
-            self._wake.set()
+            self._alarm.ring()
 
     def _ask_again(self) -> None:
         """Nobody may know any more of the read indexes that were asked for."""
@@ -333,7 +322,7 @@ class Replica:
         self._rounds.clear()
         self._new_barriers = unanswered + self._new_barriers
         if self._new_barriers:
-            self._wake.set()
+            self._alarm.ring()
 
     # -- proposals -----------------------------------------------------------------------------------------
 
@@ -377,8 +366,7 @@ class Replica:
         if request.member == self._name and request.incarnation == self._incarnation:
             waiter = self._pending.get(request.sequence)
             if waiter is not None:
-                waiter.answer = answer
-                waiter.done.set()
+                waiter.finish(answer)
 
     def take_snapshot(self) -> bytes:
         """The replicated state: the machine's and the sessions'."""
@@ -421,7 +409,7 @@ class Replica:
             for index, waiters in self._passing:
                 if index <= applied_index:
                     for waiter in waiters:
-                        waiter.done.set()
+                        waiter.finish()
             self._passing = [(index, waiters) for index, waiters in self._passing if index > applied_index]
 
     # -- what the transport tells --------------------------------------------------------------------------
@@ -429,12 +417,12 @@ class Replica:
     def on_message(self, peer: str, message: Message) -> None:
         """A message arrived."""
         self._inbox.append((peer, message))
-        self._wake.set()
+        self._alarm.ring()
 
     def on_event(self, peer: str, event: LinkEvent) -> None:
         """A connection began or ended. Taken in after the messages that came before it, and not amid a turn."""
         self._inbox.append((peer, event))
-        self._wake.set()
+        self._alarm.ring()
 
     def has_room(self) -> bool:
         """Whether the driver keeps up."""
@@ -443,7 +431,7 @@ class Replica:
     async def wait_room(self) -> None:
         """Wait for the driver."""
         while not self.has_room():
-            await self._room.wait()
+            await self._room.park()
 
 
 class _Replicated:

@@ -27,12 +27,13 @@ full disk kills the process, as SIGBUS does when a memory map cannot grow.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 import trio
 from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf, SyncObjConsumer, replicated
 
 from ha.raft.binding import CANDIDATE, LEADER, Peer
-from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, RaftError, TooLargeError
+from ha.raft.errors import NoLeaderError, NotInTimeError, OutcomeUnknownError, OverloadedError, RaftError, TooLargeError
 from ha.raft.leadership import Leadership, Role
 from ha.raft.replica import MAX_COMMAND_BYTES, StateMachine, Status
 from ha.raft.stock_files import BusError, Files
@@ -116,6 +117,7 @@ class StockReplica:
         directory: str = "raft",
         peer_port: int = 2380,  # noqa: ARG002  (stands in `peers` as well)
         snapshot_every: int = 10_000,
+        request_timeout_s: float = inf,
     ) -> None:
         """`peers` are all members, this one included. Raises ValueError for what cannot work."""
         if name not in peers:
@@ -124,6 +126,7 @@ class StockReplica:
             raise ValueError("the election timeout must exceed three heartbeats")
         self._host, self._name, self._peers = host, name, peers
         self._election_s = election_s
+        self._timeout_s = request_timeout_s
         self._files = Files(host.disk)
         self._conf = _conf(self._files, directory, heartbeat_s, election_s, snapshot_every)
         self._state = _State(machine)
@@ -139,18 +142,21 @@ class StockReplica:
         """Replicate a command, and return the machine's answer from this member.
 
         Raises NoLeaderError, TooLargeError or OverloadedError (definite: it will not be applied), or
-        OutcomeUnknownError. Cancelled: the outcome is unknown. PySyncObj may never call back.
+        OutcomeUnknownError, NotInTimeError. Cancelled: the outcome is unknown. PySyncObj may never call back.
         """
         if len(command) > MAX_COMMAND_BYTES:
             raise TooLargeError(f"a command of {len(command)} bytes, more than {MAX_COMMAND_BYTES}")
-        await self._leadership.wait_leader(2 * self._election_s)
         waiter = _Waiter()
-        self._waiters[waiter] = None
-        try:
-            self._state.execute(command, callback=waiter.call_back)
-            await waiter.done.wait()
-        finally:
-            del self._waiters[waiter]
+        with trio.move_on_after(self._timeout_s) as limit:
+            await self._leadership.wait_leader(2 * self._election_s)
+            self._waiters[waiter] = None
+            try:
+                self._state.execute(command, callback=waiter.call_back)
+                await waiter.done.wait()
+            finally:
+                del self._waiters[waiter]
+        if limit.cancelled_caught:
+            raise NotInTimeError("PySyncObj did not call back in time")
         if waiter.error is not None:
             raise waiter.error
         return waiter.answer
@@ -174,6 +180,11 @@ class StockReplica:
             last_log_index=core._SyncObj__raftLog[-1][1] if core else 0,  # noqa: SLF001  (pinned version)
             peers_connected=transport.connected if transport else 0,
         )
+
+    @property
+    def term(self) -> int:
+        """The current term."""
+        return self._leadership.term
 
     @property
     def knows_leader(self) -> bool:

@@ -8,7 +8,8 @@ that it accepted. So each direction has one connection, one queue and one failur
 * **Epochs.** A new connection from a peer supersedes the one before, and no frame of a superseded connection is
   delivered, though bytes of it may still be buffered.
 * **Bounded.** `send` never waits. `flush` hands what was queued to the kernel, without a detour over another task
-  while it is a little, and waits for a peer that does not read no longer than a heartbeat. A peer that does not
+  while it is a little, and waits for a peer that does not read no longer than a heartbeat: then the connection, and
+  with it the write, is given up. A peer that does not
   read fills its queue, and then loses its connection, queue included. Towards a receiver that does not keep up
   (`Handler.wait_room`) reading stops, so the pressure travels back.
 * **Dead peers.** The dialler pings; without an answer for `dead_s` (a paused process, a path that swallows
@@ -28,6 +29,7 @@ import hmac
 from collections.abc import Mapping
 from enum import Enum
 from functools import partial
+from math import inf
 from typing import NamedTuple, Protocol, TypeVar
 
 import trio
@@ -47,6 +49,7 @@ from ha.raft.frames import (
 )
 from ha.raft.messages import Message
 from ha.world import Address, Host, Stream
+from ha.world.stepping import noting_block
 
 __all__ = ["Handler", "LinkEvent", "LinkTiming", "PeerTransport"]
 
@@ -191,11 +194,15 @@ class PeerTransport:
         stream = link.stream
         assert stream is not None, "a queue without a connection"
         scope, link.is_writing = link.scope, True
-        with trio.move_on_after(self._timing.flush_s) as limit:
-            await self._write(link, stream)
-        if limit.cancelled_caught:
+
+        def limit() -> None:
+            scope.deadline = trio.current_time() + self._timing.flush_s
+
+        await noting_block(self._write(link, stream), limit)
+        if scope.cancel_called:
             self._host.log("peer does not read", peer=link.peer)
-            scope.cancel()
+        elif scope.deadline != inf:
+            scope.deadline = inf
 
     async def _write(self, link: _Link, stream: Stream) -> None:
         """Write the queue. A failure is left to whoever reads on this connection, who sees why it ended."""

@@ -20,6 +20,7 @@ import trio
 
 from ha.world import Address, Listener, Stream
 from ha.world.real.links import Links
+from ha.world.real.sockets import SocketListener, SocketStream
 from ha.world.real.stream import DialledStream
 
 __all__ = ["LoopbackNetwork", "Subnet"]
@@ -102,7 +103,7 @@ class LoopbackNetwork:
         except BaseException:
             sock.close()
             raise
-        return trio.SocketStream(sock) if route is None else DialledStream(sock, route)  # either sets TCP_NODELAY
+        return SocketStream(sock) if route is None else DialledStream(sock, route)
 
     async def listen(self, port: int) -> Listener:
         """Listen on our own address; port 0 lets the kernel choose. Raises OSError."""
@@ -114,4 +115,4 @@ class LoopbackNetwork:
         except BaseException:
             sock.close()
             raise
-        return trio.SocketListener(sock)  # its streams set TCP_NODELAY
+        return SocketListener(sock)

@@ -23,13 +23,12 @@ from collections import deque
 import trio
 
 from ha.world.real.links import Direction, Route
+from ha.world.real.sockets import prepare, receive, send_now
 
 __all__ = ["WINDOW_BYTES", "DialledStream"]
 
 WINDOW_BYTES = 256 * 1024
 _RECEIVE_BYTES = 64 * 1024
-_NOTSENT_LOWAT_BYTES = 16 * 1024
-"""As trio has it."""
 _EOF = b""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -105,8 +104,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
     """See the module."""
 
     def __init__(self, sock: trio.socket.SocketType, route: Route) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOTSENT_LOWAT_BYTES)
+        prepare(sock)
         self._socket, self._route = sock, route
         self._outgoing: _Pipe | None = None
         self._incoming: _Pipe | None = None
@@ -136,6 +134,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """See `trio.abc.SendStream`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         if self._is_sending:
             raise trio.BusyResourceError("another task is sending")
         if self._sent_eof:
@@ -143,7 +142,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
         self._is_sending = True
         try:
             if self._outgoing is None:
-                sent = await self._socket.send(data)
+                sent = send_now(self._socket, data)
                 if sent == len(data):
                     return
                 data = data[sent:]
@@ -209,7 +208,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
     async def _receive_now(self, limit: int) -> bytes | None:
         """From the socket; None when it came while the link was disturbed already."""
         try:
-            item: bytes | OSError = await self._socket.recv(limit)
+            item: bytes | OSError = await receive(self._socket, limit)
         except OSError as failure:
             item = failure
         if self._incoming is not None:

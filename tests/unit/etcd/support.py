@@ -23,7 +23,7 @@ from ha import http
 from ha.etcd import member
 from ha.etcd.machine import EtcdMachine
 from ha.etcd.service import EtcdService, Reads
-from ha.raft import Status
+from ha.raft import NotInTimeError, Status
 from ha.world import Address, Processes
 from ha.world.real.disk import RealDisk
 from ha.world.real.foreign import ForeignProgramError, find_etcd
@@ -34,10 +34,13 @@ from tests.fakes.world import FakeWorld
 NAMES = ("a", "b", "c")
 
 
+REQUEST_TIMEOUT_S = 7.0
+
+
 class LocalReplica:
     """Implements `ha.raft.Engine` for one member that is alone: applies what is proposed at once.
 
-    `fault` makes it refuse; `status` is what it knows of the cluster; `stalled` makes it answer nothing.
+    `fault` makes it refuse; `status` is what it knows of the cluster; `stalled` makes it answer nothing in time.
     """
 
     def __init__(self, machine: EtcdMachine, *, name: str = "a") -> None:
@@ -60,6 +63,14 @@ class LocalReplica:
         await self._answerable()
         self.barriers += 1
 
+    @property
+    def term(self) -> int:
+        return self.status.term
+
+    @property
+    def knows_leader(self) -> bool:
+        return self.status.leader is not None
+
     async def wait_status_change(self, seen: Status) -> Status:
         while (seen.leader, seen.term, seen.role) == (self.status.leader, self.status.term, self.status.role):
             await self._changed.wait()
@@ -75,7 +86,8 @@ class LocalReplica:
         if self.fault is not None:
             raise self.fault
         if self.stalled:
-            await trio.sleep_forever()
+            await trio.sleep(REQUEST_TIMEOUT_S)
+            raise NotInTimeError
 
 
 def make_service(
@@ -90,7 +102,7 @@ def make_service(
         random=Random(1),
         election_s=election_s,
         lease_ttl_min_s=2,
-        request_timeout_s=7.0,
+        request_timeout_s=REQUEST_TIMEOUT_S,
         reads=reads,
     )
     return service, replica

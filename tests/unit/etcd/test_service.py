@@ -5,7 +5,7 @@ import trio.testing
 from ha.etcd.api import Compare, LeaseGrantRequest, PutRequest, RangeRequest, TxnRequest, request_ops
 from ha.etcd.errors import EtcdError, EtcdTimeoutError, EtcdUnavailableError
 from ha.etcd.service import EtcdService
-from ha.raft import NoLeaderError, OutcomeUnknownError, OverloadedError, TooLargeError
+from ha.raft import NoLeaderError, NotInTimeError, OutcomeUnknownError, OverloadedError, TooLargeError
 from tests.unit.etcd.support import make_service
 
 
@@ -52,6 +52,7 @@ async def test_a_request_that_is_wrong_in_itself_is_not_proposed() -> None:
         (TooLargeError(), "etcdserver: request is too large", True),
         (OverloadedError(), "etcdserver: too many requests", True),
         (OutcomeUnknownError(), "etcdserver: request timed out", False),
+        (NotInTimeError(), "etcdserver: request timed out", False),
     ],
 )
 async def test_failures_of_consensus_have_the_words_of_etcd(fault: Exception, message: str, *, definite: bool) -> None:
@@ -61,15 +62,6 @@ async def test_failures_of_consensus_have_the_words_of_etcd(fault: Exception, me
         await service.put(PutRequest(b"a"))
     assert (caught.value.message, caught.value.definite) == (message, definite)
     assert (service.proposals_failed, service.proposals_pending) == (1, 0)
-
-
-async def test_a_proposal_that_is_not_decided_in_time_has_an_unknown_outcome(autojump_clock: trio.abc.Clock) -> None:
-    service, replica = make_service()
-    replica.stalled = True
-    with pytest.raises(EtcdTimeoutError) as caught:
-        await service.put(PutRequest(b"a"))
-    assert not caught.value.definite
-    assert trio.current_time() == pytest.approx(7.0)
 
 
 @pytest.mark.parametrize("earlier", [[], [("follower", None), ("leader", "a")]])

@@ -9,7 +9,6 @@ import trio
 from trio.testing import MockClock
 
 from ha import http
-from ha.http.server import noting_block
 from ha.world.sim.network import SimStream
 from tests.unit.http.served import Served, answer, ask, echo, hear, is_closed, served
 
@@ -256,41 +255,3 @@ async def test_connections_switch_between_blocking_and_quick_handlers(autojump_c
             assert await ask(stream, b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode()) == answer(
                 b"GET /%b " % path.encode()
             )
-
-
-# --- noting_block
-
-
-async def test_an_awaitable_that_does_not_block_is_not_noted() -> None:
-    notes: list[str] = []
-
-    async def quick() -> int:
-        return 7
-
-    assert await noting_block(quick(), lambda: notes.append("blocked")) == 7
-    assert notes == []
-
-
-async def test_an_awaitable_that_blocks_is_noted_once_before_it_does(autojump_clock: MockClock) -> None:
-    notes: list[str] = []
-
-    async def slow() -> int:
-        notes.append("running")
-        await trio.sleep(1)
-        await trio.sleep(1)
-        return 7
-
-    assert await noting_block(slow(), lambda: notes.append("blocked")) == 7
-    assert notes == ["running", "blocked"]
-
-
-async def test_errors_and_cancellation_pass_through_noting_block(autojump_clock: MockClock) -> None:
-    async def fail() -> None:
-        await trio.sleep(1)
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        await noting_block(fail(), lambda: None)
-    with trio.move_on_after(1) as scope:
-        await noting_block(Endless().wait(), lambda: None)
-    assert scope.cancelled_caught

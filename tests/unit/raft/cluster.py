@@ -45,10 +45,12 @@ class Cluster:
         election_s=1.0,
         snapshot_every=10_000,
         token=TOKEN,
+        **options,
     ) -> None:
         self.world, self.names, self.engine = world, list(names), engine
         self.addresses = {name: Address(world.address(name), PORT) for name in self.names}
         self.options = {"heartbeat_s": heartbeat_s, "election_s": election_s, "snapshot_every": snapshot_every}
+        self.options |= options
         self.tokens = dict.fromkeys(self.names, token)
         self.replicas: dict[str, Engine] = {}
         self.machines: dict[str, ListMachine] = {}

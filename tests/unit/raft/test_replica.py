@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from ha.raft import MAX_COMMAND_BYTES, NoLeaderError, OutcomeUnknownError, Replica, TooLargeError
+from ha.raft import MAX_COMMAND_BYTES, NoLeaderError, NotInTimeError, OutcomeUnknownError, Replica, TooLargeError
 from ha.raft.messages import Message, ReadAnswer, ReadRequest, Rejected
 from ha.raft.replica import MAX_INBOX
 from ha.world import Address
@@ -123,6 +123,29 @@ async def test_a_minority_neither_writes_nor_reads(autojump_clock) -> None:
         await cluster.settle()
         assert b"never" not in cluster.machines[old].commands
         assert len({tuple(machine.commands) for machine in cluster.machines.values()}) == 1
+
+
+@pytest.mark.parametrize("engine", ["pysyncobj", "pysyncobj-stock"])
+async def test_nobody_waits_longer_than_allowed(engine, autojump_clock) -> None:
+    """Each from the beginning of its own call, whoever began before it."""
+    ended_s: list[float] = []
+
+    async def propose(replica) -> None:
+        began_s = trio.current_time()
+        with pytest.raises(NotInTimeError):
+            await replica.propose(b"lost?")
+        ended_s.append(trio.current_time() - began_s)
+
+    async with FakeWorld() as world, trio.open_nursery() as nursery:
+        cluster = Cluster(world, "abc", engine=engine, request_timeout_s=0.5)
+        await cluster.start()
+        old = await cluster.leader()
+        world.partition([old], [name for name in "abc" if name != old])
+        for _ in range(3):
+            nursery.start_soon(propose, cluster.replicas[old])
+            await trio.sleep(0.1)
+        await trio.sleep(0.6)
+    assert ended_s == pytest.approx([0.5, 0.5, 0.5])
 
 
 async def test_a_member_that_was_cut_off_does_not_disrupt_when_it_returns(autojump_clock) -> None:
