@@ -73,6 +73,7 @@ __all__ = ["Machine", "RaftCore", "Timing"]
 
 BATCH_BYTES = 1 << 20
 COMPACT_BYTES = 64 << 20
+SMALL_STATE_BYTES = 1 << 20
 
 
 class Machine(Protocol):
@@ -418,11 +419,21 @@ class RaftCore(Elections):
         """Take a snapshot when the log grew long; keep its end for followers that are a little behind."""
         journal, applied = self.journal, self.applied_index
         since = applied - (journal.snapshot.index if journal.snapshot is not None else 1)
-        if since < self._timing.snapshot_every and not (since and journal.bytes_since_rewrite > COMPACT_BYTES):
+        if not since or not self._is_worth_a_snapshot(since):
             return
         snapshot = Snapshot(applied, journal.term_at(applied), self._machine.snapshot())
         keep = self._timing.snapshot_every // 4 if journal.bytes_since_rewrite < COMPACT_BYTES else 0
         journal.compact(snapshot, max(journal.first_index, applied - keep))
+
+    def _is_worth_a_snapshot(self, entries: int) -> bool:
+        """Whether so many applied entries, or their bytes, are too many. A large state is written anew only after as
+        much was logged, so that on the whole snapshots cost what the log costs, however large the state is.
+        """
+        written = self.journal.bytes_since_rewrite
+        state = len(self.journal.snapshot.state) if self.journal.snapshot is not None else 0
+        if written < state and state > SMALL_STATE_BYTES:
+            return False
+        return entries >= self._timing.snapshot_every or written > COMPACT_BYTES
 
 
 _HANDLERS: dict[type[RaftMessage], Callable[..., None]] = {

@@ -384,3 +384,23 @@ async def test_a_member_that_lost_its_disk_keeps_nobody_busy(autojump_clock, mon
         await trio.sleep(10)
         assert 50 < rejections < 150
         await cluster.replicas[leader].propose(b"y")
+
+
+async def test_snapshots_of_a_large_state_cost_on_the_whole_what_its_log_does(autojump_clock, monkeypatch) -> None:
+    taken: list[int] = []
+    right = ListMachine.snapshot
+
+    def snapshot(self: ListMachine) -> bytes:
+        data = right(self)
+        taken.append(len(data))
+        return data
+
+    monkeypatch.setattr(ListMachine, "snapshot", snapshot)
+    async with FakeWorld() as world:
+        cluster = Cluster(world, "a", snapshot_every=5)
+        await cluster.start()
+        replica = await cluster.leader()
+        for _ in range(200):
+            await cluster.replicas[replica].propose(bytes(100_000))
+    assert len(taken) >= 5
+    assert sum(taken) < 2 * 200 * 100_000
