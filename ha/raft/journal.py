@@ -73,7 +73,10 @@ class Journal:
         except FileNotFoundError:
             journal.incarnation = 1
         else:
-            journal._recover(data)
+            try:
+                journal._recover(data)
+            except JournalCorruptError as error:
+                raise JournalCorruptError(f"{path}: {error}") from error
             journal.set_incarnation(journal.incarnation + 1)
         await journal.sync()
         return journal

@@ -2,8 +2,10 @@
 
 The file is a sequence of *batches*; a batch is everything that one sync made durable:
 
-    magic (4) · length of the body (4) · CRC32 (4) · body: records, one after another
+    magic (4) · length of what follows the header (4) · its CRC32 (4) · CRC32 of these (4) · MARK (1)
+    body, a MARK after every 511 bytes of it and at its end
 
+    body: records, one after another
     record: kind (1) · a (8) · b (8) · length of the payload (4) · payload
 
     | kind        | a              | b             | payload        |
@@ -15,17 +17,27 @@ The file is a sequence of *batches*; a batch is everything that one sync made du
     | incarnation | number of boot |               |                |
 
 One CRC per batch rather than per record, because a batch is what becomes durable as a whole: the next batch is
-written only after the sync of this one returned. Hence the rule of recovery. A batch that does not check and has
-no valid batch behind it is a write that was under way when the machine stopped: nothing in it was acknowledged,
-and it is dropped (the tail may be torn, or zeros that a file system put there). A batch that does not check and
-*has* a valid batch behind it was durable once and is damaged: that is refused, never repaired by forgetting. So
-is a file whose first batch does not check, since files come into being whole (`Disk.replace`).
+written only after the sync of this one returned. Files come into being whole (`Disk.replace`), so the first batch
+must check.
+
+**Torn or rotten?** A batch at the end that does not check is either a write that was under way when the machine
+stopped: nothing in it was acknowledged, and it is dropped. Or it was durable, acknowledged, and is damaged: that is
+refused, never repaired by forgetting. A CRC cannot tell the two apart, but what they leave behind differs. A write
+that did not finish leaves sectors of the disk as they were: the file ends there, or is zero, as what follows its
+content always is. So a batch never writes a sector of zeros: no 512 bytes of it are without a MARK, and its first and
+last bytes are none. The rule of recovery:
+
+* A valid batch behind it: it was durable, it is rotten.
+* Its last byte, or a whole sector's part of it, is missing or zero: it is torn.
+* Everything is there, and it does not check: it is rotten. (The same rule tells a torn header from a rotten one,
+  whose length says nothing.)
+
+So no flip of bits within what was written is taken for a torn write. What remains is a disk that loses a whole sector
+of the very last batch, or gives it back as zeros: nothing but a second copy could tell that from a write that never
+happened.
 
 The CRC covers the batch's own offset. So bytes that look like a batch inside a command (a client may well store
 somebody's journal) are never taken for one.
-
-Limit: damage in the very last batch cannot be told from a torn write, in this format or any other without a
-second copy.
 """
 
 from __future__ import annotations
@@ -39,8 +51,13 @@ from ha.raft.errors import JournalCorruptError
 
 __all__ = ["Kind", "Record", "encode_batch", "encode_record", "read_batches", "read_records"]
 
-MAGIC = b"\xf5Rj\x01"
-_BATCH = struct.Struct("<4sII")
+MAGIC = b"\xf5Rj\x02"
+MARK = b"\xa5"
+"""More than one bit, so that no flip makes it zero."""
+SECTOR_BYTES = 512
+_FIELDS = struct.Struct("<4sII")
+_HEADER_BYTES = _FIELDS.size + 4 + len(MARK)
+_CELL_BYTES = SECTOR_BYTES - len(MARK)
 _RECORD = struct.Struct("<BQQI")
 _OFFSET = struct.Struct("<Q")
 
@@ -71,44 +88,72 @@ def encode_record(kind: Kind, a: int, b: int = 0, payload: bytes = b"") -> bytes
 
 def encode_batch(body: bytes, offset: int) -> bytes:
     """A batch that is going to stand at this offset of the file."""
-    return _BATCH.pack(MAGIC, len(body), _checksum(body, offset)) + body
+    assert body, "an empty batch says nothing, and nobody could tell that it is there"
+    marked = b"".join([body[at : at + _CELL_BYTES] + MARK for at in range(0, len(body), _CELL_BYTES)])
+    fields = _FIELDS.pack(MAGIC, len(marked), _checksum(marked, offset))
+    return fields + _checksum(fields, offset).to_bytes(4, "little") + MARK + marked
 
 
-def _checksum(body: bytes | memoryview, offset: int) -> int:
-    return zlib.crc32(body, zlib.crc32(_OFFSET.pack(offset)))
+def _checksum(data: bytes, offset: int) -> int:
+    return zlib.crc32(data, zlib.crc32(_OFFSET.pack(offset)))
 
 
 def read_batches(data: bytes) -> tuple[list[bytes], int]:
     """The bodies of all valid batches, and where the valid part of the file ends.
 
-    Raises JournalCorruptError when something before the last valid batch does not check.
+    Raises JournalCorruptError, which names the byte, when what was durable does not check.
     """
     bodies: list[bytes] = []
     end = 0
-    while (body := _batch_at(data, end)) is not None:
+    while (found := _batch_at(data, end)) is not None:
+        body, end = found
         bodies.append(body)
-        end += _BATCH.size + len(body)
     if not bodies:
-        raise JournalCorruptError(f"the journal ({len(data)} bytes) does not begin with a valid batch")
+        raise JournalCorruptError(f"damaged at byte 0: {len(data)} bytes that do not begin with a valid batch")
     later = data.find(MAGIC, end)
     while later >= 0:
         if _batch_at(data, later) is not None:
-            raise JournalCorruptError(
-                f"the journal is damaged at byte {end}: a valid batch follows at byte {later}, so this is no torn write"
-            )
+            what = f"a valid batch follows at byte {later}, so this is no torn write"
+            raise JournalCorruptError(f"damaged at byte {end}: {what}")
         later = data.find(MAGIC, later + 1)
+    if not _is_torn(data, end):
+        raise JournalCorruptError(f"damaged at byte {end}: all of the last batch is there, and its checksum is wrong")
     return bodies, end
 
 
-def _batch_at(data: bytes, offset: int) -> bytes | None:
-    if offset + _BATCH.size > len(data):
+def _batch_at(data: bytes, offset: int) -> tuple[bytes, int] | None:
+    """The body of the batch at this offset and where it ends, if it checks."""
+    start, length, checksum = _header_at(data, offset)
+    marked = data[start : start + length]
+    if not length or len(marked) < length or _checksum(marked, offset) != checksum:
         return None
-    magic, length, checksum = _BATCH.unpack_from(data, offset)
-    start = offset + _BATCH.size
-    if magic != MAGIC or start + length > len(data):
-        return None
-    body = data[start : start + length]
-    return body if _checksum(body, offset) == checksum else None
+    cells = range(0, length, SECTOR_BYTES)
+    body = b"".join([marked[at : min(at + SECTOR_BYTES, length) - len(MARK)] for at in cells])
+    return body, start + length
+
+
+def _header_at(data: bytes, offset: int) -> tuple[int, int, int]:
+    """Where what follows the header begins, its length (0: the header does not check), its checksum."""
+    start = offset + _HEADER_BYTES
+    fields, rest = data[offset : offset + _FIELDS.size], data[offset + _FIELDS.size : start]
+    if fields[: len(MAGIC)] != MAGIC or rest != _checksum(fields, offset).to_bytes(4, "little") + MARK:
+        return start, 0, 0
+    _, length, checksum = _FIELDS.unpack(fields)
+    return start, length, checksum
+
+
+def _is_torn(data: bytes, offset: int) -> bool:
+    """Whether what stands here, and is no valid batch, is a write that did not finish."""
+    start, length, _ = _header_at(data, offset)
+    end = start + length
+    if end > len(data) or not data[end - 1]:
+        return True
+    while offset < end:
+        sector_end = min(end, (offset // SECTOR_BYTES + 1) * SECTOR_BYTES)
+        if not any(data[offset:sector_end]):
+            return True
+        offset = sector_end
+    return False
 
 
 def read_records(body: bytes) -> list[Record]:

@@ -48,7 +48,7 @@ def test_damage_before_a_valid_batch_is_refused() -> None:
 def test_a_file_that_does_not_begin_with_a_valid_batch_is_refused() -> None:
     data = file_of(b"first")
     for damaged in (b"", bytes(100), data[:-1], b"x" + data):
-        with pytest.raises(JournalCorruptError, match="does not begin"):
+        with pytest.raises(JournalCorruptError, match="do not begin"):
             read_batches(damaged)
 
 
