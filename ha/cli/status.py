@@ -75,7 +75,7 @@ async def ask(state: ClusterState) -> ClusterReport:
         leader is not None
         and all(answers.ready.values())
         and all(node.ready in (None, "True") and node.proxy in (None, "ok") for node in nodes)
-        and all(answer is not None for answer in answers.members.values())
+        and all(answer is not None and not answer.is_learner for answer in answers.members.values())
     )
     return ClusterReport(
         name=state.name,
@@ -129,9 +129,10 @@ class _Answers:
         """What the member of a node is."""
         if node not in self.members:
             return None
-        if self.members[node] is None:
+        member = self.members[node]
+        if member is None:
             return "unreachable"
-        return "leader" if node == leader else "follower"
+        return "leader" if node == leader else "learner" if member.is_learner else "follower"
 
     async def _ask_member(self, node: str, address: str) -> None:
         self.members[node] = await member_status(Client(self._net, Address.parse(address)), timeout_s=_TIMEOUT_S)

@@ -84,8 +84,8 @@ class Cluster:
                 await self.world.boot(node, spec.process, spec.program, spec.config)
 
     async def wait_ready(self, host: Host, *, timeout_s: float) -> None:
-        """Until, of all that is on, every etcd member follows a leader, every API server answers /readyz, every
-        Node is Ready and the endpoint takes a write; of a store alone, the store itself takes one.
+        """Until, of all that is on, every etcd member counts and follows a leader, every API server answers /readyz,
+        every Node is Ready and the endpoint takes a write; of a store alone, the store itself takes one.
 
         Members are asked themselves, since with external etcd no API server misses the last one; a write is tried,
         since a Node stays Ready for its grace after the last one that succeeded.
@@ -166,7 +166,7 @@ async def _wrong_with_member(client: Client) -> str:
         await client.aclose()
     if status is None:
         return "does not answer"
-    return "knows no leader" if status.leader_id in ("", "0") else ""
+    return "knows no leader" if status.leader_id in ("", "0") else "is a learner" if status.is_learner else ""
 
 
 async def _answers(client: Client, target: str) -> bool:

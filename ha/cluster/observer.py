@@ -15,8 +15,17 @@ import msgspec
 import trio
 
 from ha.cluster.plan import Plan
-from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, exact_status, member_status
-from ha.history import BackendChange, Event, LeaseChange, MemberSample, NodeCondition, PodChange, ReadyChange
+from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, exact_status, member_digests, member_status
+from ha.history import (
+    BackendChange,
+    Event,
+    LeaseChange,
+    MemberDigests,
+    MemberSample,
+    NodeCondition,
+    PodChange,
+    ReadyChange,
+)
 from ha.http import Client, HttpError
 from ha.kube.client import KubeClient
 from ha.kube.informer import Informer
@@ -26,6 +35,8 @@ from ha.world import Address, Host
 __all__ = ["Observer"]
 
 _TIMEOUT_S = 0.25
+_DIGESTS_S = 1.0
+"""How often members are asked what they applied: they remember much more."""
 
 _Object = dict[str, Any]
 
@@ -57,6 +68,7 @@ class Observer:
         async with trio.open_nursery() as nursery:
             for node, address in self._plan.members.items():
                 nursery.start_soon(self._member, node, address)
+                nursery.start_soon(self._digests, node, address)
             for node, address in self._plan.api_servers.items():
                 nursery.start_soon(self._readiness, node, address)
             if self._plan.balancer_stats is not None:
@@ -98,6 +110,17 @@ class Observer:
                     )
                 )
             await trio.sleep(self._poll_s)
+
+    async def _digests(self, node: str, address: Address) -> None:
+        client = Client(self._host.net, address)
+        told: dict[int, int] = {}
+        while True:
+            found = await member_digests(client, timeout_s=_TIMEOUT_S)
+            new = {index: digest for index, digest in found.items() if told.get(index) != digest}
+            if new:
+                self._emit(MemberDigests(at_s=self._now_s(), member=node, digests=new))
+            told |= new
+            await trio.sleep(_DIGESTS_S)
 
     def _leader_name(self, node: str, status: MemberStatus | None) -> str | None:
         if status is None:

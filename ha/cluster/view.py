@@ -41,6 +41,7 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     leader_id: str
     term: int
     revision: int
+    is_learner: bool = False
 
 
 class _Header(msgspec.Struct):
@@ -52,6 +53,7 @@ class _StatusAnswer(msgspec.Struct):
     header: _Header
     leader: str = "0"
     raftTerm: str = "0"  # noqa: N815  (etcd's own field name)
+    isLearner: bool = False  # noqa: N815
 
 
 async def member_status(client: Client, *, timeout_s: float) -> MemberStatus | None:
@@ -68,7 +70,17 @@ async def member_status(client: Client, *, timeout_s: float) -> MemberStatus | N
         leader_id=status.leader,
         term=int(status.raftTerm),
         revision=int(status.header.revision),
+        is_learner=status.isLearner,
     )
+
+
+async def member_digests(client: Client, *, timeout_s: float) -> dict[int, int]:
+    """By index, digests of all that a member of ours has applied. Empty when it does not answer or shows none."""
+    try:
+        answer = await client.request("GET", "/debug/digests", timeout_s=timeout_s)
+    except HttpError:
+        return {}
+    return dict(msgspec.json.decode(answer.body, type=list[tuple[int, int]])) if answer.status == 200 else {}
 
 
 class _RaftStatus(msgspec.Struct):
@@ -129,6 +141,18 @@ class View:
 
         async def ask(node: str) -> None:
             found[node] = await member_status(self._members[node], timeout_s=self._timeout_s)
+
+        async with trio.open_nursery() as nursery:
+            for node in self._members:
+                nursery.start_soon(ask, node)
+        return {node: found[node] for node in self._members}
+
+    async def digests(self) -> dict[str, dict[int, int]]:
+        """By node, digests of what its member has applied, all asked at once."""
+        found: dict[str, dict[int, int]] = {}
+
+        async def ask(node: str) -> None:
+            found[node] = await member_digests(self._members[node], timeout_s=self._timeout_s)
 
         async with trio.open_nursery() as nursery:
             for node in self._members:

@@ -107,6 +107,7 @@ class Gateway:
             "/healthz": self._health,
             "/version": self._version,
             "/metrics": self._metrics,
+            "/debug/digests": self._digests,
         }
 
     async def handle(self, request: Request) -> Response | StreamingResponse:
@@ -225,6 +226,8 @@ class Gateway:
             fields["leader"] = str(self._members[status.leader].id)
         fields |= {"raftIndex": str(status.commit_index), "raftTerm": str(status.term)}
         fields |= {"raftAppliedIndex": str(status.applied_index), "dbSizeInUse": str(store.size_bytes)}
+        if status.is_learner:
+            fields["isLearner"] = True
         return Response(200, self._encoder.other(store.revision, status.term, fields))
 
     async def _maintenance_hash(self, request: Request) -> Response:
@@ -258,6 +261,11 @@ class Gateway:
     async def _version(self, request: Request) -> Response:
         del request
         return Response(200, orjson.dumps({"etcdserver": ETCD_VERSION, "etcdcluster": ETCD_VERSION}))
+
+    async def _digests(self, request: Request) -> Response:
+        """Ours alone: what the log held that was applied here, for whoever compares members."""
+        del request
+        return Response(200, orjson.dumps(self._service.digests))
 
     async def _metrics(self, request: Request) -> Response:
         del request

@@ -102,6 +102,11 @@ class EtcdService:
         return self._replica.term
 
     @property
+    def digests(self) -> list[tuple[int, int]]:
+        """Of what this member applied: see `ha.raft.Engine`."""
+        return self._replica.digests
+
+    @property
     def revision(self) -> int:
         """The revision of this member's own state."""
         return self.machine.store.revision

@@ -13,7 +13,7 @@ import trio
 
 from ha.cluster import Plan, View
 from ha.etcd.client import HashResult
-from ha.history import CacheSample, DeploymentSample, Event, MemberHash, Operation, PodsRunning
+from ha.history import CacheSample, DeploymentSample, Event, MemberDigests, MemberHash, Operation, PodsRunning
 from ha.http import HttpError
 from ha.kube.client import KubeClient
 from ha.kube.conditions import condition_status
@@ -89,6 +89,9 @@ class Final:
             return 0.0 if is_one else _DISAGREEMENT_S, [*events]
 
         await self._until(sample)
+        for member, digests in (await view.digests()).items():
+            if digests:
+                self._emit(MemberDigests(at_s=self._now_s(), member=member, digests=digests))
 
     async def _cache(self, node: str, address: Address, stored: Mapping[str, int]) -> None:
         """An API server's list of any age, against consistent reads of each object."""

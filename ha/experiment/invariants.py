@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from ha.check import (
+    committed,
     convergence,
     exits,
     leaders,
@@ -79,6 +80,9 @@ def _watches(observed: Observed, recording: Recording, facts: Facts) -> Iterator
 
 def _members(observed: Observed, events: Sequence[Event]) -> Iterator[_Judged]:
     yield _judged("leaders", "no two etcd members lead in one term", leaders.violations(events))
+    if committed.concerns(events):
+        what = "committed entries are the same on all members, and never change"
+        yield _judged("committed", what, committed.violations(events))
     if observed.not_recovered is None:
         unseen = convergence.unseen(events, observed.plan.members)
         apart = convergence.incomparable(events)

@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "FaultEvent",
     "LeaseChange",
+    "MemberDigests",
     "MemberHash",
     "MemberSample",
     "NodeCondition",
@@ -176,6 +177,15 @@ class MemberHash(_Event, frozen=True, tag="hash"):
     error: str | None = None
 
 
+class MemberDigests(_Event, frozen=True, tag="digests"):
+    """What an etcd member of ours applied of its log: by index, a digest of all entries up to it. Only what is new, or
+    another one than before.
+    """
+
+    member: str
+    digests: dict[int, int]
+
+
 class CacheSample(_Event, frozen=True, tag="cache"):
     """What an API server's cache holds in the end of what the workloads wrote. `behind`: by name of the object, the
     revision in the cache and the one in the store (0: not there), where they differ. `error`: it did not answer.
@@ -216,6 +226,7 @@ Event: TypeAlias = (
     | PodChange
     | ReadyChange
     | ComponentExit
+    | MemberDigests
     | MemberHash
     | CacheSample
     | DeploymentSample

@@ -40,6 +40,7 @@ Checker: TypeAlias = Literal[
     "leases",
     "locks",
     "leaders",
+    "committed",
     "convergence",
     "watch-guarantees",
     "watch-cache",

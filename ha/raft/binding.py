@@ -248,6 +248,10 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
         self._SyncObj__setState(FOLLOWER)
         self._SyncObj__raftLeader = None
 
+    def refuse_votes_of_term(self) -> None:
+        """Vote for nobody in the current term: the vote is this member's own."""
+        self._SyncObj__setCurrentTerm(self.term, str(self._SyncObj__selfNode.id))
+
     def forget_leader(self) -> None:
         """Follow nobody until a leader is heard."""
         self._SyncObj__raftLeader = None
@@ -265,6 +269,10 @@ class StockRaft(syncobj.SyncObj):  # type: ignore[misc]  # PySyncObj is untyped
         """A follower answered, and its log matches this far."""
         self._SyncObj__lastResponseTime[node] = self.now
         self._SyncObj__raftMatchIndex[node] = max(self._SyncObj__raftMatchIndex[node], match_index)
+
+    def forget_match(self, node: Peer) -> None:
+        """Nothing is known of a follower's log any more."""
+        self._SyncObj__raftMatchIndex[node] = 0
 
     def match_index(self, node: Peer) -> int:
         """How far a follower's log is known to equal this one."""

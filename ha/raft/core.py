@@ -23,7 +23,8 @@ What stock PySyncObj gets wrong, and where it is put right (numbers are those of
 11. Proposals are executed twice or forgotten → sessions (`ha.raft.sessions`), not here.
 12. An exception in a callback applies a command twice → there are no callbacks; an exception of the state
     machine leaves `tick`, and stops the member.
-13. Changes of membership overlap → membership is static.
+13. Changes of membership overlap → membership is static; what changes is the disk of a member that lost its own
+    (`ha.raft.membership`).
 14. Repair takes one index per heartbeat → a rejection names the first index of the conflicting term (paper
     5.3), and is answered at once.
 15. A deposed leader is not told; a member that was cut off disrupts → `HigherTerm`, stickiness (thesis 4.2.3),
@@ -41,13 +42,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from pysyncobj import SyncObjConf
 
-from ha.raft.binding import LEADER, REGULAR, Peer
+from ha.raft.binding import LEADER, Peer
 from ha.raft.elections import Elections, Timing
 from ha.raft.journal import Journal, Snapshot
+from ha.raft.membership import admission
 from ha.raft.messages import (
     NO_ANSWER,
     Append,
@@ -55,6 +57,7 @@ from ha.raft.messages import (
     Entry,
     Heartbeat,
     HigherTerm,
+    IAm,
     PreVote,
     PreVoteGranted,
     RaftMessage,
@@ -63,33 +66,19 @@ from ha.raft.messages import (
     SnapshotChunk,
     SnapshotReceived,
     Vote,
+    WhoAreYou,
 )
 from ha.raft.progress import Progress
 from ha.raft.reads import Reads
+from ha.raft.replicated import Machine, Replicated
 from ha.raft.snapshots import Incoming, Transfer
 from ha.world import Random
 
-__all__ = ["Machine", "RaftCore", "Timing"]
+__all__ = ["RaftCore", "Timing"]
 
 BATCH_BYTES = 1 << 20
 COMPACT_BYTES = 64 << 20
 SMALL_STATE_BYTES = 1 << 20
-
-
-class Machine(Protocol):
-    """The replicated state, as the core sees it."""
-
-    def apply(self, index: int, command: bytes) -> None:
-        """Apply a committed command. Must not raise: what one member cannot apply, none can."""
-        ...
-
-    def snapshot(self) -> bytes:
-        """The whole state, equal on members that applied the same commands."""
-        ...
-
-    def restore(self, state: bytes) -> None:
-        """Replace the whole state."""
-        ...
 
 
 class RaftCore(Elections):
@@ -106,9 +95,9 @@ class RaftCore(Elections):
         random: Random,
         timing: Timing,
     ) -> None:
-        self.name = name
-        self._machine = machine
+        self.replicated = Replicated(machine)
         self._proposals: list[bytes] = []
+        self._admissions: list[bytes] = []
         self._progress: dict[str, Progress] = {}
         self._reads = Reads()
         self._failed_reads: list[tuple[object, int | None]] = []
@@ -119,9 +108,11 @@ class RaftCore(Elections):
         self._incoming: Incoming | None = None
         super().__init__(name, peers, journal, clock, self._conf(timing), random, timing)
         if journal.snapshot is not None:
-            machine.restore(journal.snapshot.state)
+            self.replicated.restore(journal.snapshot.state)
         if not peers:
             self.set_election_deadline(clock())
+            if self.is_learner:
+                self.ask_everybody()
 
     def _conf(self, timing: Timing) -> SyncObjConf:
         return SyncObjConf(
@@ -166,6 +157,8 @@ class RaftCore(Elections):
     def peer_connected(self, peer: str) -> None:
         """Messages to this member go somewhere from now on; what was in flight before is lost."""
         self._connected.add(peer)
+        if self.is_learner:
+            self.ask_everybody()
         if self.is_leader:
             match = self.match_index(self.peers[peer])
             next_index = match + 1 if match else self._progress[peer].next_index
@@ -267,11 +260,14 @@ class RaftCore(Elections):
     def end_tick(self) -> None:
         """Append what was proposed, and send at once what a follower waits for (group commit: one append each)."""
         proposals, self._proposals = self._proposals, []
+        admissions, self._admissions = self._admissions, []
         if not self.is_leader:
             return
+        for command in admissions:
+            self.journal.append(command, self.journal.last_index + 1, self.term)
         for command in proposals:
             self.entry(command)
-        if proposals or self._reads.newest > self._sequence:
+        if admissions or proposals or self._reads.newest > self._sequence:
             self.send_appends()
             return
         if self._urgent:
@@ -286,13 +282,26 @@ class RaftCore(Elections):
         """An answer counts in the term in which it was given only."""
         if message.term != self.term or not self.is_leader:
             return False
-        self._progress[node.id].on_answer(message.sequence)
+        if message.learner != self._progress[node.id].learner:
+            self._on_other_disk(node, message.learner)
+        if not message.learner:
+            self._progress[node.id].on_answer(message.sequence)
         return True
+
+    def _on_other_disk(self, node: Peer, learner: int) -> None:
+        """A follower lost what it had, or has become a member (0) on the disk that it has now."""
+        before = self._progress[node.id]
+        before.learner = learner
+        if learner:
+            self.forget_match(node)
+            self._progress[node.id] = Progress(self.journal.last_index + 1, learner)
+            if self.replicated.disks.get(str(node.id)) != learner:
+                self._admissions.append(admission(str(node.id), learner))
 
     def _on_appended(self, node: Peer, message: Appended) -> None:
         if self._is_current(node, message):
             assert message.match_index <= self.journal.last_index, "a follower matches what the leader does not have"
-            self.heard_from(node, message.match_index)
+            self._count(node, message, message.match_index)
             progress = self._progress[node.id]
             had_room = progress.has_room
             progress.on_match(message.match_index)
@@ -301,7 +310,7 @@ class RaftCore(Elections):
 
     def _on_rejected(self, node: Peer, message: Rejected) -> None:
         if self._is_current(node, message):
-            self.heard_from(node, 0)
+            self._count(node, message, 0)
             matched = self.match_index(node)
             next_index = min(max(message.next_index, matched + 1), self.journal.last_index + 1)
             is_new = self._progress[node.id].on_reject(message.sequence, next_index, next_sequence=self._sequence + 1)
@@ -311,7 +320,7 @@ class RaftCore(Elections):
     def _on_snapshot_received(self, node: Peer, message: SnapshotReceived) -> None:
         if not self._is_current(node, message):
             return
-        self.heard_from(node, 0)
+        self._count(node, message, 0)
         progress = self._progress[node.id]
         transfer = progress.transfer
         if transfer is None or transfer.snapshot.index != message.index:
@@ -320,8 +329,13 @@ class RaftCore(Elections):
         transfer.offset, transfer.is_waiting = message.offset, False
         if message.offset == len(transfer.snapshot.state):
             progress.transfer = None
-            self.heard_from(node, message.index)
+            self._count(node, message, message.index)
             progress.next_index = message.index + 1
+
+    def _count(self, node: Peer, message: Appended | Rejected | SnapshotReceived, match_index: int) -> None:
+        """What a member holds counts for a commit, and that it answers, for staying in office; a learner's does not."""
+        if not message.learner:
+            self.heard_from(node, match_index)
 
     # -- a follower receives -------------------------------------------------------------------------------
 
@@ -337,7 +351,7 @@ class RaftCore(Elections):
 
     def _on_heartbeat(self, node: Peer, message: Heartbeat) -> None:
         if self._is_from_leader(node, message.term):
-            self._hold(node, Appended(self.term, message.sequence, 0))
+            self._hold(node, Appended(self.term, message.sequence, 0, self._learner_disk))
 
     def _on_append(self, node: Peer, message: Append) -> None:
         if not self._is_from_leader(node, message.term):
@@ -345,13 +359,13 @@ class RaftCore(Elections):
         conflict = self._conflict(message)
         if conflict is not None:
             if message.sequence != NO_ANSWER:
-                self._hold(node, Rejected(self.term, message.sequence, conflict))
+                self._hold(node, Rejected(self.term, message.sequence, conflict, self._learner_disk))
             return
         self._merge(message)
         verified = max(message.previous_index + len(message.entries), self.journal.first_index)
         self.commit_to(min(message.commit_index, verified))
         if message.sequence != NO_ANSWER:
-            self._hold(node, Appended(self.term, message.sequence, verified))
+            self._hold(node, Appended(self.term, message.sequence, verified, self._learner_disk))
 
     def _conflict(self, message: Append) -> int | None:
         """Where the leader should go on if this log lacks the entry before the new ones; None if it has it."""
@@ -384,7 +398,8 @@ class RaftCore(Elections):
     def _on_snapshot_chunk(self, node: Peer, chunk: SnapshotChunk) -> None:
         if self._is_from_leader(node, chunk.term):
             offset = chunk.total_bytes if chunk.index <= self.commit_index else self._collect(node, chunk)
-            self._hold(node, SnapshotReceived(self.term, chunk.sequence, chunk.index, offset))
+            answer = SnapshotReceived(self.term, chunk.sequence, chunk.index, offset, self._learner_disk)
+            self._hold(node, answer)
 
     def _collect(self, node: Peer, chunk: SnapshotChunk) -> int:
         """Add a chunk to what was received; install the snapshot when it is whole. Returns what is held of it."""
@@ -407,13 +422,20 @@ class RaftCore(Elections):
             journal.compact(snapshot, snapshot.index)
         else:
             journal.install(snapshot)
-        self._machine.restore(snapshot.state)
+        self.replicated.restore(snapshot.state)
         self.skip_to(snapshot.index)
+        self._notice_admission()
 
     def apply_entry(self, command: bytes) -> None:
-        """Apply the entry after `applied_index`; the no-op of a new term has no effect."""
-        if command[:1] == REGULAR:
-            self._machine.apply(self.applied_index + 1, command[1:])
+        """Apply the entry after `applied_index`."""
+        index = self.applied_index + 1
+        self.replicated.apply(index, self.journal.term_at(index), command)
+        if self.is_learner:
+            self._notice_admission()
+
+    def _notice_admission(self) -> None:
+        if self.is_learner and self.replicated.disks.get(self.name) == self.journal.disk_id:
+            self.become_member({})
 
     def compact_if_due(self) -> None:
         """Take a snapshot when the log grew long; keep its end for followers that are a little behind."""
@@ -421,7 +443,7 @@ class RaftCore(Elections):
         since = applied - (journal.snapshot.index if journal.snapshot is not None else 1)
         if not since or not self._is_worth_a_snapshot(since):
             return
-        snapshot = Snapshot(applied, journal.term_at(applied), self._machine.snapshot())
+        snapshot = Snapshot(applied, journal.term_at(applied), self.replicated.snapshot())
         keep = self._timing.snapshot_every // 4 if journal.bytes_since_rewrite < COMPACT_BYTES else 0
         journal.compact(snapshot, max(journal.first_index, applied - keep))
 
@@ -448,4 +470,6 @@ _HANDLERS: dict[type[RaftMessage], Callable[..., None]] = {
     Rejected: RaftCore._on_rejected,  # noqa: SLF001
     SnapshotChunk: RaftCore._on_snapshot_chunk,  # noqa: SLF001
     SnapshotReceived: RaftCore._on_snapshot_received,  # noqa: SLF001
+    WhoAreYou: RaftCore._on_who_are_you,  # noqa: SLF001
+    IAm: RaftCore._on_i_am,  # noqa: SLF001
 }

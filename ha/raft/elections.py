@@ -1,11 +1,12 @@
 """How a member comes to lead, and why most do not try: the election half of the core.
 
-PySyncObj draws the timers, grants votes and counts them. Around it stand four guards:
+PySyncObj draws the timers, grants votes and counts them. Around it stand five guards:
 
 * **Pre-vote** (thesis 9.6). A member whose timer expired first asks who would vote for it, which changes no term.
   So one that was cut off or paused does not depose a living leader when it returns.
 * **Stickiness** (thesis 4.2.3). Who has heard its leader within an election timeout helps nobody to replace it.
 * **A vote counts once**, in its term, and only from a member that has not voted yet.
+* **Only members vote**: whoever lost what it had promised is a learner first (`ha.raft.membership`).
 * **`HigherTerm`** tells whoever speaks in an earlier term that it is behind; PySyncObj leaves it in the dark.
 
 And one accelerator: when the connection of the leader's process ended, its followers do not wait for the timer
@@ -20,8 +21,9 @@ from typing import NamedTuple
 
 from pysyncobj import SyncObjConf
 
-from ha.raft.binding import CANDIDATE, Peer, StockRaft
+from ha.raft.binding import CANDIDATE, Peer
 from ha.raft.journal import Journal
+from ha.raft.membership import Membership
 from ha.raft.messages import HigherTerm, PreVote, PreVoteGranted, RaftMessage, RequestVote, Vote
 from ha.world import Random
 
@@ -40,7 +42,7 @@ class Timing(NamedTuple):
     snapshot_every: int
 
 
-class Elections(StockRaft):
+class Elections(Membership):
     """The part of a member that elects. Abstract: `ha.raft.core` replicates."""
 
     def __init__(
@@ -86,6 +88,11 @@ class Elections(StockRaft):
 
     def may_campaign(self) -> bool:
         """The election timer expired: campaign if a majority would vote for it, else ask whether it would."""
+        if self.is_learner:
+            self.forget_leader()
+            self.set_election_deadline(self.now + self.election_timeout_s())
+            self.ask_everybody()
+            return False
         if self._has_majority(self._pre_voters or set()):
             self._pre_voters = None
             return True
@@ -112,7 +119,7 @@ class Elections(StockRaft):
         return self.is_leader or self.now < self._heard_leader_at + self._timing.election_s
 
     def _on_pre_vote(self, node: Peer, message: PreVote) -> None:
-        if self._is_loyal():
+        if self.is_learner or self._is_loyal():
             return
         if message.term <= self.term:
             self._hold(node, HigherTerm(self.term))
@@ -127,6 +134,8 @@ class Elections(StockRaft):
             self.set_election_deadline(-math.inf)
 
     def _on_request_vote(self, node: Peer, message: RequestVote) -> None:
+        if self.is_learner:
+            return
         if message.term < self.term:
             self._hold(node, HigherTerm(self.term))
         elif not self._is_loyal():

@@ -42,6 +42,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def digests(self) -> list[tuple[int, int]]:
+        """Indexes that were applied here, each with a digest of all that was applied up to it; perhaps none."""
+        ...
+
+    @property
     def knows_leader(self) -> bool:
         """Whether proposals have somewhere to go."""
         ...

@@ -1,4 +1,4 @@
-"""What a member must not forget: term and vote, log, snapshot, and how often it was started.
+"""What a member must not forget: term and vote, log, snapshot, which disk this is, and how often it was started.
 
 The journal is the log that the core reads and writes, in memory, and at the same time the queue of what is not
 durable yet. Nothing that the core does touches the disk; the driver calls `sync` before it lets any message out
@@ -9,7 +9,7 @@ Two ways to become durable:
 
 * `append`, `truncate`, `set_term` add records to the file (`ha.raft.records`).
 * `compact` and `install` change what the file begins with. Then `sync` writes a new generation of the whole file
-  (incarnation, term and vote, snapshot, entries) and puts it in place of the old one atomically. Snapshot and log
+  (incarnation, disk, term and vote, snapshot, entries) and puts it in place of the old one atomically. Snapshot and log
   can therefore never disagree, which is how stock PySyncObj loses acknowledged writes when it is killed between
   renaming a dump and cutting its journal.
 
@@ -20,6 +20,8 @@ term 0 in a new cluster), so that "the entry before" exists for every other entr
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import msgspec
 
 from ha.raft.errors import JournalCorruptError
 from ha.raft.messages import Entry
@@ -50,6 +52,12 @@ class Journal:
         self.vote: str | None = None
         self.snapshot: Snapshot | None = None
         self.incarnation = 0
+        self.disk_id = 0
+        """Which disk this is: another one for a disk that was emptied or replaced."""
+        self.is_learner = False
+        """Whether the disk was found empty, and is no member's yet (`ha.raft.membership`)."""
+        self.founders: dict[str, int] = {}
+        """The disks of all members, if this is one that founded the cluster."""
         self.bytes_since_rewrite = 0
         self._unsynced: list[bytes] = []
         self._must_rewrite = True
@@ -61,9 +69,10 @@ class Journal:
     # -- open --------------------------------------------------------------------------------------------
 
     @classmethod
-    async def open(cls, disk: Disk, path: str) -> Journal:
+    async def open(cls, disk: Disk, path: str, *, fresh_id: int | None = None) -> Journal:
         """Recover from disk, or begin a new journal; counts the incarnation. Durable when it returns.
 
+        A disk that is found empty is called `fresh_id`, and is a learner's; None: it is a member's at once.
         Raises JournalCorruptError when what was durable is damaged, OSError when the disk fails.
         """
         journal = cls()
@@ -72,6 +81,7 @@ class Journal:
             data = disk.read(path)
         except FileNotFoundError:
             journal.incarnation = 1
+            journal.disk_id, journal.is_learner = fresh_id or 0, fresh_id is not None
         else:
             try:
                 journal._recover(data)
@@ -108,6 +118,9 @@ class Journal:
             self.term, self.vote = record.a, record.payload.decode() or None
         elif record.kind is Kind.SNAPSHOT:
             self.snapshot = Snapshot(record.a, record.b, record.payload)
+        elif record.kind is Kind.DISK:
+            self.disk_id, self.is_learner = record.a, not record.b
+            self.founders = msgspec.msgpack.decode(record.payload, type=dict[str, int])
         else:
             self.incarnation = record.a
 
@@ -166,6 +179,12 @@ class Journal:
         self.incarnation = incarnation
         self._put(encode_record(Kind.INCARNATION, incarnation))
 
+    def become_member(self, founders: dict[str, int]) -> None:
+        """Record that this disk is a member's from now on."""
+        assert self.is_learner, "a member does not become one"
+        self.is_learner, self.founders = False, founders
+        self._put(self._disk_record())
+
     def compact(self, snapshot: Snapshot, keep_from: int) -> None:
         """Put a snapshot in place of the entries before `keep_from`, which it must cover."""
         assert self.first_index <= keep_from <= snapshot.index, "a snapshot and its log must meet"
@@ -219,12 +238,17 @@ class Journal:
     def _generation(self) -> list[bytes]:
         records = [
             encode_record(Kind.INCARNATION, self.incarnation),
+            self._disk_record(),
             encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
         ]
         if self.snapshot is not None:
             records.append(encode_record(Kind.SNAPSHOT, self.snapshot.index, self.snapshot.term, self.snapshot.state))
         records += [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
         return records
+
+    def _disk_record(self) -> bytes:
+        founders = msgspec.msgpack.encode(self.founders, order="deterministic")
+        return encode_record(Kind.DISK, self.disk_id, not self.is_learner, founders)
 
     def close(self) -> None:
         """Close the file without syncing."""

@@ -4,6 +4,8 @@
 be matched to what it answers: an acknowledgement that was delayed over an election is recognised as stale, a
 rejection that was provoked before a repair is ignored, and a round that a majority answered confirms leadership.
 An append of round `NO_ANSWER` is not answered: it only tells how far the log is committed.
+
+A member whose disk was empty is a *learner* (`ha.raft.membership`), and says so in every answer by its disk's identity.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ __all__ = [
     "Forward",
     "Heartbeat",
     "HigherTerm",
+    "IAm",
     "Message",
     "PreVote",
     "PreVoteGranted",
@@ -31,6 +34,7 @@ __all__ = [
     "SnapshotChunk",
     "SnapshotReceived",
     "Vote",
+    "WhoAreYou",
 ]
 
 NO_ANSWER = 0
@@ -102,6 +106,8 @@ class Appended(_Message, frozen=True, tag="appended"):
     term: int
     sequence: int
     match_index: int
+    learner: int = 0
+    """The disk of a learner, whose answer counts for nothing; 0: it is a member."""
 
 
 class Rejected(_Message, frozen=True, tag="rejected"):
@@ -110,6 +116,7 @@ class Rejected(_Message, frozen=True, tag="rejected"):
     term: int
     sequence: int
     next_index: int
+    learner: int = 0
 
 
 class SnapshotChunk(_Message, frozen=True, tag="snapshot_chunk"):
@@ -132,6 +139,23 @@ class SnapshotReceived(_Message, frozen=True, tag="snapshot_received"):
     sequence: int
     index: int
     offset: int
+    learner: int = 0
+
+
+class WhoAreYou(_Message, frozen=True, tag="who_are_you"):
+    """My disk was empty: are you a member? `round` tells attempts apart."""
+
+    disk: int
+    round: int
+
+
+class IAm(_Message, frozen=True, tag="i_am"):
+    """My disk is called `disk`; a learner's like yours, or a member's, which founded the cluster with `founders`."""
+
+    disk: int
+    is_learner: bool
+    founders: dict[str, int]
+    round: int
 
 
 class Forward(_Message, frozen=True, tag="forward"):
@@ -165,6 +189,8 @@ RaftMessage: TypeAlias = (
     | Rejected
     | SnapshotChunk
     | SnapshotReceived
+    | WhoAreYou
+    | IAm
 )
 """Between the cores."""
 

@@ -20,8 +20,10 @@ WINDOW_BYTES = 4 << 20
 class Progress:
     """One follower, as its leader sees it."""
 
-    def __init__(self, next_index: int) -> None:
+    def __init__(self, next_index: int, learner: int = 0) -> None:
         self.next_index = next_index
+        self.learner = learner
+        """Its disk, if it is a learner's; 0: a member's."""
         self.answered_sequence = 0
         self.transfer: Transfer | None = None
         self._ignore_before = 0

@@ -15,6 +15,7 @@ The file is a sequence of *batches*; a batch is everything that one sync made du
     | vote        | term           |               | member or none |
     | snapshot    | last index     | its term      | state          |
     | incarnation | number of boot |               |                |
+    | disk        | its identity   | 1: a member's | its founders   |  0: a learner's (`ha.raft.membership`)
 
 One CRC per batch rather than per record, because a batch is what becomes durable as a whole: the next batch is
 written only after the sync of this one returned. Files come into being whole (`Disk.replace`), so the first batch
@@ -70,6 +71,7 @@ class Kind(IntEnum):
     VOTE = 3
     SNAPSHOT = 4
     INCARNATION = 5
+    DISK = 6
 
 
 class Record(NamedTuple):

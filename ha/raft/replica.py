@@ -15,6 +15,8 @@ deadline.
 member applies it. When the leader or the term changes, or the connection to the leader is new, whatever is not
 answered is sent again, in order, under the same identity. So a proposal is lost only with its caller.
 
+A learner (`ha.raft.membership`) keeps what is proposed to it until it is a member. It answers reads.
+
 **Reads.** A barrier asks the leader for a read index (`ha.raft.reads`) and waits until this member has applied it.
 Barriers that arrive in one turn share a question.
 
@@ -51,6 +53,7 @@ MAX_COMMAND_BYTES = 3 << 19
 MAX_PENDING = 20_000
 MAX_INBOX = 4096
 FORWARD_BYTES = 1 << 20
+_ID_BITS = 62
 
 
 class StateMachine(Protocol):
@@ -80,6 +83,8 @@ class Status(msgspec.Struct, frozen=True):
     role: Role
     last_log_index: int
     peers_connected: int
+    is_learner: bool = False
+    """It lost its disk, and counts for nothing until its leader has admitted it."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
@@ -124,7 +129,9 @@ class Replica:
         self._room = trio.lowlevel.ParkingLot()
         self._waits = Waits(request_timeout_s)
         self._inbox: deque[tuple[str, Message | LinkEvent]] = deque()
-        self._incarnation = self._next_sequence = 0
+        self._next_sequence = 0
+        self._incarnation = 0
+        """As a learner none: what the log holds of this member is its old disk's, and no answer to anybody here."""
         self._pending: dict[int, Waiter] = {}
         self._unsent: list[int] = []
         self._new_barriers: list[Waiter] = []
@@ -190,12 +197,19 @@ class Replica:
             role=leadership.role,
             last_log_index=core.journal.last_index if core else 0,
             peers_connected=self._transport.connected,
+            is_learner=core.is_learner if core else False,
         )
 
     @property
     def term(self) -> int:
         """The current term."""
         return self._leadership.term
+
+    @property
+    def digests(self) -> list[tuple[int, int]]:
+        """Of some indexes that were applied here of late, and of the last one, the digest of all up to there."""
+        core = self._core
+        return [*core.replicated.digests, (core.applied_index, core.replicated.digest)] if core else []
 
     @property
     def knows_leader(self) -> bool:
@@ -214,10 +228,10 @@ class Replica:
 
         Raises JournalCorruptError, and OSError when the disk fails or the port is taken.
         """
-        journal = await Journal.open(self._host.disk, self._path)
+        fresh_id = self._host.random.getrandbits(_ID_BITS)
+        journal = await Journal.open(self._host.disk, self._path, fresh_id=fresh_id)
         try:
-            self._incarnation = journal.incarnation
-            self._next_round = journal.incarnation << 32  # an answer that an earlier life asked for may still come
+            self._next_round = self._host.random.getrandbits(_ID_BITS)  # an earlier life's answers may still come
             core = self._core = RaftCore(
                 self._name,
                 [peer for peer in self._peers if peer != self._name],
@@ -227,6 +241,8 @@ class Replica:
                 random=self._host.random,
                 timing=self._timing,
             )
+            if not core.is_learner:
+                self._incarnation = journal.incarnation
             self._notice_leadership(core)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._alarm.run)
@@ -266,12 +282,15 @@ class Replica:
     # -- one turn ------------------------------------------------------------------------------------------
 
     def _turn(self, core: RaftCore) -> None:
+        was_learner = core.is_learner
         while self._inbox:
             self._take(core, *self._inbox.popleft())
         self._room.unpark_all()
         self._route(core)
         self._ask_for_reads(core)
         core.tick()
+        if was_learner and not core.is_learner:
+            self._begin_anew(core)
         for token, index in core.take_reads():
             self._on_read_index(token, index)
         self._pass_barriers(core.applied_index)
@@ -329,7 +348,7 @@ class Replica:
     def _route(self, core: RaftCore) -> None:
         """Give what was not sent yet to the leader."""
         leader = core.leader
-        if not self._unsent or leader is None:
+        if not self._unsent or leader is None or core.is_learner:
             return
         floor = next(iter(self._pending), self._next_sequence)
         requests: list[bytes] = []
@@ -344,6 +363,14 @@ class Replica:
                 core.propose(request)
         else:
             self._forward(leader, requests)
+
+    def _begin_anew(self, core: RaftCore) -> None:
+        """A learner became a member, and may propose: as nobody did before."""
+        self._incarnation = max(core.journal.incarnation, self._sessions.incarnation(self._name) + 1)
+        core.journal.set_incarnation(self._incarnation)
+        self._host.log("member", disk=core.journal.disk_id, founded=bool(core.journal.founders))
+        if self._unsent:
+            self._alarm.ring()
 
     def _forward(self, leader: str, requests: list[bytes]) -> None:
         batch: list[bytes] = []
@@ -367,6 +394,10 @@ class Replica:
             waiter = self._pending.get(request.sequence)
             if waiter is not None:
                 waiter.finish(answer)
+
+    def admit(self, member: str) -> None:
+        """A member begins anew on an empty disk."""
+        self._sessions.begin_anew(member)
 
     def take_snapshot(self) -> bytes:
         """The replicated state: the machine's and the sessions'."""
@@ -439,6 +470,7 @@ class _Replicated:
 
     def __init__(self, replica: Replica) -> None:
         self.apply = replica.apply_request
+        self.admit = replica.admit
         self.snapshot = replica.take_snapshot
         self.restore = replica.restore_snapshot
 

@@ -6,6 +6,10 @@ number. A request is applied if it was not applied before. To keep the memory of
 the member's *floor*: the lowest sequence number that it still waits for. What is below the floor is given up or
 answered, and will never be applied any more; nor is anything of an earlier incarnation, whose callers are gone.
 
+A member that begins anew on an empty disk does not know how often it was started. Its admission by the log
+(`ha.raft.membership`) skips more incarnations than a disk can live to see, so that whatever the old disk proposed and
+is still under way comes too late, and the member counts on from there.
+
 So the table holds, per member, one incarnation, one floor, and the applied numbers above it: at most as many as
 the member proposed since the oldest one that it still waits for.
 """
@@ -15,6 +19,8 @@ from __future__ import annotations
 import msgspec
 
 __all__ = ["Request", "Sessions"]
+
+_OF_A_DISK = 1 << 32
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
@@ -65,6 +71,15 @@ class Sessions:
             return False
         session.applied.add(request.sequence)
         return True
+
+    def begin_anew(self, member: str) -> None:
+        """From now on the member proposes from an empty disk."""
+        self._sessions[member] = _Session(((self.incarnation(member) // _OF_A_DISK) + 1) * _OF_A_DISK, 0)
+
+    def incarnation(self, member: str) -> int:
+        """The last one in which the member is known to have proposed, or the first one of its disk."""
+        session = self._sessions.get(member)
+        return 0 if session is None else session.incarnation
 
     def has_applied(self, member: str, incarnation: int, sequence: int) -> bool:
         """Whether a request at or above its member's floor was applied."""

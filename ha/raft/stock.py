@@ -187,6 +187,11 @@ class StockReplica:
         return self._leadership.term
 
     @property
+    def digests(self) -> list[tuple[int, int]]:
+        """None: stock PySyncObj shows nobody what it applied."""
+        return []
+
+    @property
     def knows_leader(self) -> bool:
         """Whether proposals have somewhere to go."""
         return self._leadership.leader is not None

@@ -15,9 +15,11 @@ import pytest
 import trio
 
 from ha.raft import RaftError
+from ha.raft.records import Kind, read_batches, read_records
 from tests.fakes.world import FakeWorld, run_virtual
 from tests.unit.raft.cluster import Cluster
 
+PATH = "raft/journal"
 CHAOS_S = 8
 SEEDS = range(16)
 
@@ -27,8 +29,9 @@ class Chaos:
         self.world, self.cluster, self.random = world, cluster, random
         self.acknowledged: dict[bytes, int] = {}
         self.leaders: dict[int, str] = {}
-        self.reads = self.faults = self.proposed = 0
-        every = ["kill", "power", "blackout", "partition", "one_way", "slow"]
+        self.reads = self.faults = self.proposed = self.losses = 0
+        self.wiped: set[str] = set()
+        every = ["kill", "power", "blackout", "partition", "one_way", "slow", "lose_disk"]
         self.swarm = sorted(random.sample(every, random.randint(3, len(every))))
 
     async def run(self) -> None:
@@ -135,6 +138,21 @@ class Chaos:
         for name in self.up():
             await self.world.power_off(name)
 
+    async def lose_disk(self) -> None:
+        """Of a minority at a time: a member that is not admitted yet is as good as lost."""
+        lost = {name for name in self.wiped if not self.is_durably_a_member(name)}
+        name = self.victim()
+        if name and len(lost | {name}) <= (len(self.cluster.names) - 1) // 2:
+            await self.world.power_off(name)
+            self.world.disk(name).remove(PATH)
+            self.wiped.add(name)
+            self.losses += 1
+
+    def is_durably_a_member(self, name: str) -> bool:
+        file = self.world.disk(name).device.files.get(PATH)
+        bodies = read_batches(bytes(file.durable))[0] if file is not None else []
+        return any(record.kind is Kind.DISK and record.b for body in bodies for record in read_records(body))
+
     async def partition(self) -> None:
         size = self.random.randrange(1, len(self.cluster.names))
         side = self.random.sample(self.cluster.names, size)
@@ -157,6 +175,8 @@ class Chaos:
                         continue
                     break
             await self.cluster.settle()
+        digests = [self.cluster.replicas[name].digests[-1] for name in self.cluster.names]
+        assert len(set(digests)) == 1, f"members applied different entries: {digests}"
         logs = [self.cluster.machines[name].commands for name in self.cluster.names]
         assert all(log == logs[0] for log in logs), "members differ"
         assert len(set(logs[0])) == len([c for c in logs[0] if c != b"end"]) + 1, "something was applied twice"

@@ -166,7 +166,7 @@ async def test_a_paused_leader_that_wakes_up_expires_nothing_that_was_renewed(au
 
 
 async def test_a_watch_moves_to_another_member_without_a_gap(autojump_clock: trio.abc.Clock) -> None:
-    async with FakeWorld(seed=8) as world:
+    async with FakeWorld(seed=11) as world:
         addresses = await start_cluster(world)
         watcher, writer = client_of(world, *addresses), client_of(world, *reversed(addresses))
         seen: list[int] = []

@@ -43,6 +43,8 @@ KINDS = {
     "PreVote": "pre_vote",
     "PreVoteGranted": "pre_vote_granted",
     "HigherTerm": "higher_term",
+    "WhoAreYou": "who_are_you",
+    "IAm": "i_am",
 }
 
 
@@ -249,6 +251,9 @@ class _List:
 
     def apply(self, _index: int, command: bytes) -> None:
         self.commands.append(command)
+
+    def admit(self, _member: str) -> None:
+        pass
 
     def snapshot(self) -> bytes:
         return pickle.dumps(self.commands)
