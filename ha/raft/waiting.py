@@ -16,10 +16,6 @@ from ha.raft.errors import NotInTimeError, RaftError
 __all__ = ["Alarm", "Waiter", "Waits"]
 
 
-def _sleeping(_: object) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.SUCCEEDED
-
-
 class Waiter:
     """A caller that waits: for the answer to a command, or for a barrier to be passed. It is told once, what is told
     later is ignored.
@@ -53,6 +49,10 @@ class Waiter:
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
 
+    def _give_up(self, _: object) -> trio.lowlevel.Abort:
+        self._is_over = True  # now: the task is woken already, and may be answered before it runs
+        return trio.lowlevel.Abort.SUCCEEDED
+
     async def wait(self) -> object:
         """The answer. Raises the error."""
         self._task = trio.lowlevel.current_task()
@@ -60,7 +60,7 @@ class Waiter:
             if self._is_over:
                 await trio.lowlevel.checkpoint()
             else:
-                await trio.lowlevel.wait_task_rescheduled(_sleeping)
+                await trio.lowlevel.wait_task_rescheduled(self._give_up)
         finally:
             self._is_over = True
         if self.error is not None:

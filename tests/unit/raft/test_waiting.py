@@ -43,6 +43,22 @@ async def test_who_gave_up_waiting_is_left_alone(autojump_clock) -> None:
     assert waiter.answer is None
 
 
+async def test_who_is_answered_in_the_moment_of_giving_up_is_woken_once() -> None:
+    waiter, scope = Waiter(inf), trio.CancelScope()
+
+    async def wait() -> None:
+        with scope:
+            await waiter.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+        waiter.finish(1)
+    assert scope.cancelled_caught
+    assert waiter.answer is None
+
+
 async def test_time_is_up_for_each_when_its_own_is(autojump_clock) -> None:
     """Also for one whose call began before that of somebody who waits already."""
     waits, ended = Waits(5), []
