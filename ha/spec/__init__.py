@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ha.spec.benchmark import Benchmark, Mutants, SimulationCase, SimulationSpeed, StoreThroughput
+from ha.spec.benchmarks import Benchmark, Mutants, SimulationCase, SimulationSpeed, StoreThroughput
 from ha.spec.model import (
     Bound,
     Component,

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from ha.spec import rules
-from ha.spec.benchmark import MEASURES, Benchmark
+from ha.spec.benchmarks import MEASURES, Benchmark
 from ha.spec.catalogue import catalogue, resolve
 from ha.spec.convert import Converter
 from ha.spec.model import Engine, Experiment, Scenario, ScenarioFile, TimingsName, Topology, WorldName

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import inspect
 
 from ha.spec import durations
-from ha.spec.benchmark import MEASURES, Benchmark
+from ha.spec.benchmarks import MEASURES, Benchmark
 from ha.spec.load import API_VERSION
 from ha.spec.model import Experiment, ScenarioFile, Timings, Topology
 from ha.spec.rules import LEADERS, ROLES

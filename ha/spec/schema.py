@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import inspect
 
-from ha.spec.benchmark import MEASURES
+from ha.spec.benchmarks import MEASURES
 from ha.spec.durations import PATTERN
 from ha.spec.load import API_VERSION
 from ha.spec.model import Experiment, ScenarioFile, Target, Timings, Topology

@@ -32,7 +32,7 @@ from ha.history.benchmark import FigureTable
 from ha.http import Client, HttpError
 from ha.http.encoding import encode_request
 from ha.spec import Engine, StoreThroughput, Topology
-from ha.spec.benchmark import StoreOperation, ThroughputCase
+from ha.spec.benchmarks import StoreOperation, ThroughputCase
 from ha.world import Address, Host, Random, World
 from ha.world.real.remains import processor_time_s
 

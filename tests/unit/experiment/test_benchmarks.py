@@ -10,7 +10,7 @@ from ha.experiment.bench import bench
 from ha.experiment.benchmarks import CannotMeasureError, registry, row
 from ha.history.benchmark import BenchmarkResult
 from ha.spec import Benchmark, SimulationSpeed
-from ha.spec.benchmark import MEASURES, MeasureName
+from ha.spec.benchmarks import MEASURES, MeasureName
 from ha.spec.load import load
 
 SMALL = """\

@@ -1,0 +1,31 @@
+"""``kind: Benchmark``: one question that figures answer.
+
+`measure` says how it is measured, and brings fields of its own: one file here for each, `MEASURES` is their table.
+What measures is found by the same name in `ha.experiment.benchmarks`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from ha.spec.benchmarks.base import Benchmark, MeasureName
+from ha.spec.benchmarks.mutants import Mutants
+from ha.spec.benchmarks.simulation_speed import SimulationCase, SimulationSpeed
+from ha.spec.benchmarks.store_throughput import StoreOperation, StoreThroughput, ThroughputCase
+
+__all__ = [
+    "MEASURES",
+    "Benchmark",
+    "MeasureName",
+    "Mutants",
+    "SimulationCase",
+    "SimulationSpeed",
+    "StoreOperation",
+    "StoreThroughput",
+    "ThroughputCase",
+]
+
+MEASURES: dict[MeasureName, type[Benchmark]] = {
+    "mutants": Mutants,
+    "simulation-speed": SimulationSpeed,
+    "store-throughput": StoreThroughput,
+}
+"""What a Benchmark file with this measure is."""
