@@ -125,7 +125,9 @@ class _Balancer:
             server = await self._dial(backend)
             if server is not None:
                 try:
-                    if await http.relay(client, server, backend, close_timeout_s=self._config.close_timeout_s):
+                    if await http.relay(
+                        self._host.net, client, server, backend, close_timeout_s=self._config.close_timeout_s
+                    ):
                         self._doubts[backend].set()
                 finally:
                     await trio.aclose_forcefully(server)

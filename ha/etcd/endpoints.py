@@ -12,7 +12,7 @@ from typing import NoReturn
 import trio
 
 from ha.http import Client, HttpError, Response
-from ha.world import Address, Listener, Network, Stream
+from ha.world import Address, Dialler, Network, Stream
 
 __all__ = ["Endpoint", "Endpoints", "UnresponsiveError"]
 
@@ -127,7 +127,7 @@ def _rank(endpoint: Endpoint) -> tuple[float, float]:
 class _BoundedDial:
     """A network whose dials give up in time: what was never sent has certainly had no effect."""
 
-    def __init__(self, net: Network, timeout_s: float) -> None:
+    def __init__(self, net: Dialler, timeout_s: float) -> None:
         self._net = net
         self._timeout_s = timeout_s
 
@@ -135,6 +135,3 @@ class _BoundedDial:
         with trio.move_on_after(self._timeout_s):
             return await self._net.dial(address)
         raise TimeoutError(f"no connection within {self._timeout_s:g} s")
-
-    async def listen(self, port: int) -> Listener:
-        return await self._net.listen(port)

@@ -22,7 +22,7 @@ from ha.http.encoding import encode_headers, encode_request
 from ha.http.errors import ConnectError, ConnectionLost, ProtocolError, RequestTimeout
 from ha.http.messages import Response
 from ha.http.parsing import ResponseReader
-from ha.world import Address, Network, Stream
+from ha.world import Address, Dialler, Stream
 
 __all__ = ["Client", "StreamedResponse"]
 
@@ -111,7 +111,7 @@ class Client:
     """
 
     def __init__(
-        self, net: Network, address: Address, *, headers: Mapping[str, str] | None = None, max_idle: int = 8
+        self, net: Dialler, address: Address, *, headers: Mapping[str, str] | None = None, max_idle: int = 8
     ) -> None:
         self.address = address
         self._net = net

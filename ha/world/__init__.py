@@ -17,7 +17,7 @@ program on it. A program is named by its entry point, ``"package.module:function
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Literal, NamedTuple, NoReturn, Protocol, TypeAlias
@@ -31,8 +31,10 @@ __all__ = [
     "BitFlip",
     "ClockOffset",
     "ClockRate",
+    "Copied",
     "Cut",
     "Delay",
+    "Dialler",
     "Disk",
     "DiskError",
     "DiskFull",
@@ -60,6 +62,9 @@ Listener: TypeAlias = trio.abc.Listener[Stream]
 Signal: TypeAlias = Literal["kill", "terminate", "pause", "resume"]
 """SIGKILL, SIGTERM (cancels the program's ``serve``), SIGSTOP, SIGCONT, or what the world has in their place."""
 
+Copied: TypeAlias = Literal["end", "source broken", "sink broken"]
+"""How copying came to its end: with that of the source, or because one of the two broke (or was closed)."""
+
 Evidence: TypeAlias = Mapping[str, object]
 """Observed proof that a fault took effect: JSON-able, read by people (``{"exited": {"kubelet": 4711}}``)."""
 
@@ -82,15 +87,27 @@ class Address(NamedTuple):
         return cls(ip, int(port))
 
 
-class Network(Protocol):
-    """Byte streams between nodes. There are no names: components are configured with addresses."""
+class Dialler(Protocol):
+    """The half of a network that clients need."""
 
     async def dial(self, address: Address) -> Stream:
         """Connect. Raises OSError (ConnectionRefusedError when nobody listens). Bound it with a deadline."""
         ...
 
+
+class Network(Dialler, Protocol):
+    """Byte streams between nodes. There are no names: components are configured with addresses."""
+
     async def listen(self, port: int) -> Listener:
         """Listen on the address of this process. Raises OSError when the port is taken."""
+        ...
+
+    async def copy(self, source: Stream, sink: Stream, count: Callable[[int], None]) -> Copied:
+        """Send to one stream of this network what another receives, in order, until its end, which is not passed on.
+
+        One piece at most is under way, so that a slow reader slows the writer down. `count` is told the bytes of each.
+        Nobody else may receive from `source` or send to `sink` meanwhile. Cancelled, it forgets what was not sent.
+        """
         ...
 
 

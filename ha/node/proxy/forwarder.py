@@ -163,7 +163,7 @@ class Forwarder:
     async def _relay(self, client: Stream, server: Stream) -> None:
         self.carried += 1
         try:
-            await http.relay(client, server, self, close_timeout_s=_CLOSE_TIMEOUT_S)
+            await http.relay(self._host.net, client, server, self, close_timeout_s=_CLOSE_TIMEOUT_S)
         finally:
             await trio.aclose_forcefully(server)
 

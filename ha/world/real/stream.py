@@ -22,6 +22,7 @@ from collections import deque
 
 import trio
 
+from ha.world.real import pump
 from ha.world.real.links import Direction, Route
 from ha.world.real.sockets import prepare, receive, send_now
 
@@ -129,6 +130,13 @@ class DialledStream(trio.abc.HalfCloseableStream):
         if self._is_ended():
             return True
         return self._socket.is_readable() if self._incoming is None else self._incoming.is_due()
+
+    def bare_socket(self) -> int | None:
+        """The descriptor, through which bytes may pass by this stream while nothing is disturbed: until `pump.release`
+        is called for it. None when they may not.
+        """
+        is_bare = self._outgoing is None and self._incoming is None and not self._is_ended()
+        return self._socket.fileno() if is_bare else None
 
     # -- for its owner ---------------------------------------------------------------------------------------
 
@@ -275,6 +283,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
         """Its links were disturbed or mended."""
         route = self._route
         if route.is_disturbed:
+            pump.release(self._socket.fileno())
             if self._outgoing is None and not self._is_ended():
                 self._outgoing = _Pipe(route.there, route.back)
                 route.spawn(self._write_behind, self._outgoing)
@@ -382,6 +391,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
 
     def _end(self) -> None:
         self._route.streams.pop(self, None)
+        pump.release(self._socket.fileno())
         self._socket.close()
         self._drop_incoming()
         if self._outgoing is not None:

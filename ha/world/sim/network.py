@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import trio
 
-from ha.world import Address
+from ha.world import Address, Copied, Stream
+from ha.world.copying import copy_streams
 from ha.world.sim.clock import clock, sleep_until
 from ha.world.sim.wire import WINDOW_BYTES, Pipe, Wire
 
@@ -176,6 +177,10 @@ class SimNetwork:
             raise OSError(errno.EADDRINUSE, f"address in use: {address}")
         self.wire.listeners[address] = listener = SimListener(self, address)
         return listener
+
+    async def copy(self, source: Stream, sink: Stream, count: Callable[[int], None]) -> Copied:
+        """See `ha.world.Network.copy`."""
+        return await copy_streams(source, sink, count)
 
     def detach(self, *, reset: bool) -> None:
         """Take the process off the network. With `reset` its peers notice; without they hear nothing."""

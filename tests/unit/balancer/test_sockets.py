@@ -8,21 +8,22 @@ import trio
 
 from ha import balancer, http
 from ha.balancer import Config
-from ha.world import Address, Listener, Stream
+from ha.world import Address, Listener
+from ha.world.real.net import LoopbackNetwork
+from ha.world.real.sockets import SocketListener
 from tests.fakes.world import FakeWorld
 
 
-class Loopback:
-    """`ha.world.Network` on 127.0.0.1; `ports` maps the ports asked for to those taken."""
+class Loopback(LoopbackNetwork):
+    """That of the real world; `ports` maps the ports asked for to those taken."""
 
     def __init__(self) -> None:
+        super().__init__("127.0.0.1")
         self.ports: dict[int, int] = {}
 
-    async def dial(self, address: Address) -> Stream:
-        return await trio.open_tcp_stream(address.ip, address.port)
-
     async def listen(self, port: int) -> Listener:
-        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        listener = await super().listen(0)
+        assert isinstance(listener, SocketListener)
         self.ports[port] = listener.socket.getsockname()[1]
         return listener
 
