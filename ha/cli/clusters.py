@@ -23,7 +23,7 @@ from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.kept import Condition, DamagedError, Kept, all_kept, is_name, kept
 from ha.experiment import worlds
 from ha.experiment.keep import ClusterState
-from ha.spec import Engine
+from ha.spec import Engine, LoadBalancerEngine
 from ha.spec.load import resolve, topology
 from ha.world.real import daemon
 
@@ -47,6 +47,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=get_args(Engine),
         help="what keeps the store's members agreed; etcd: the real one (default: the topology's)",
     )
+    up.add_argument(
+        "--load-balancer",
+        choices=get_args(LoadBalancerEngine),
+        help="what stands before the API servers; haproxy: the real one (default: the topology's)",
+    )
     up.add_argument("--json", action="store_true", help="print the cluster as one JSON object on stdout")
     up.set_defaults(command=_up)
 
@@ -66,15 +71,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    shape = worlds.equipped(topology(arguments.file, engine=arguments.engine), arguments.file)
+    asked = topology(arguments.file, engine=arguments.engine, load_balancer=arguments.load_balancer)
+    shape = worlds.equipped(asked, arguments.file)
     name = arguments.name or shape.name
     if not is_name(name):
         raise CommandError(f"--name: found {name!r}; allowed: lower-case letters, digits and '-'", exits.BAD_INPUT)
     cluster = kept(name)
     if cluster.keeper() is not None:
         raise CommandError(cluster.describe(), exits.BAD_INPUT)
-    engine = [arguments.engine] if arguments.engine else []
-    state = _bring_up(cluster, str(resolve(arguments.file).absolute()), engine)
+    engines = [arguments.engine or "", arguments.load_balancer or ""]
+    state = _bring_up(cluster, str(resolve(arguments.file).absolute()), engines)
     if arguments.json:
         show_json(state)
         return exits.OK
@@ -88,7 +94,7 @@ def _up(arguments: argparse.Namespace) -> int:
     return exits.OK
 
 
-def _bring_up(cluster: Kept, file: str, engine: Sequence[str]) -> ClusterState:
+def _bring_up(cluster: Kept, file: str, engines: Sequence[str]) -> ClusterState:
     """Start a keeper and wait for what it makes. Raises CommandError."""
     place = cluster.log.parent
     try:
@@ -99,7 +105,7 @@ def _bring_up(cluster: Kept, file: str, engine: Sequence[str]) -> ClusterState:
     draft = Path(log.name)  # the keeper makes it the cluster's log when it gets the name
     with log:
         try:
-            pid, started = daemon.spawn("ha.cli.keeper", [file, cluster.name, str(draft), *engine], log)
+            pid, started = daemon.spawn("ha.cli.keeper", [file, cluster.name, str(draft), *engines], log)
             state = run_interruptible(partial(_wait_up, cluster, pid, started))
             if state is not None:
                 return state

@@ -18,14 +18,15 @@ from ha.cli.kept import Kept, kept
 from ha.cluster import NotReadyError
 from ha.experiment import worlds
 from ha.experiment.keep import keep
-from ha.spec import Engine
+from ha.spec import Engine, LoadBalancerEngine, Topology
 from ha.spec.load import topology
 from ha.world.real import daemon
 
 __all__: list[str] = []
 
 
-def _main(file: str, name: str, log: str, engine: str | None = None) -> int:
+def _main(file: str, name: str, log: str, engine: str, load_balancer: str) -> int:
+    """The engines are empty where the file decides."""
     mine = kept(name)
     lock = daemon.hold(mine.lock)
     if lock is None:
@@ -36,14 +37,19 @@ def _main(file: str, name: str, log: str, engine: str | None = None) -> int:
         if mine.directory.exists():
             shutil.rmtree(mine.directory)
         mine.directory.mkdir()
-        return _keep(file, msgspec.convert(engine, Engine | None), mine)
+        shape = topology(
+            file,
+            engine=msgspec.convert(engine or None, Engine | None),
+            load_balancer=msgspec.convert(load_balancer or None, LoadBalancerEngine | None),
+        )
+        return _keep(worlds.equipped(shape, file), mine)
 
 
-def _keep(file: str, engine: Engine | None, mine: Kept) -> int:
+def _keep(shape: Topology, mine: Kept) -> int:
     pid, started = daemon.identity()
     work = partial(
         keep,
-        worlds.equipped(topology(file, engine=engine), file),
+        shape,
         mine.name,
         open_world=worlds.real,
         directory=mine.directory,

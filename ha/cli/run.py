@@ -32,7 +32,7 @@ from ha.history.result import Run
 from ha.report.directory import write
 from ha.report.progress import Progress
 from ha.report.terminal import closing, render
-from ha.spec import Engine, Scenario, Seed, WorldName
+from ha.spec import Engine, LoadBalancerEngine, Scenario, Seed, WorldName
 from ha.spec.load import advice, inputs, override, scenario
 from ha.workload import NotSetUpError
 from ha.world.real import LeftoverError, WorldLostError
@@ -75,6 +75,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=get_args(Engine),
         help="what keeps the store's members agreed; etcd: the real one (default: the topology's)",
     )
+    parser.add_argument(
+        "--load-balancer",
+        choices=get_args(LoadBalancerEngine),
+        help="what stands before the API servers; haproxy: the real one (default: the topology's)",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="the run directory (default: a new one under runs/)")
     parser.add_argument(
         "--check-determinism",
@@ -87,7 +92,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _command(arguments: argparse.Namespace) -> int:
     spec = scenario(arguments.file, arguments.chaos)
-    spec = override(spec, world=arguments.world, seed=arguments.seed, engine=arguments.engine)
+    spec = override(
+        spec,
+        world=arguments.world,
+        seed=arguments.seed,
+        engine=arguments.engine,
+        load_balancer=arguments.load_balancer,
+    )
     worlds.check(spec, arguments.file, arguments.chaos)
     spec = msgspec.structs.replace(spec, topology=worlds.equipped(spec.topology, arguments.file))
     if arguments.check_determinism and spec.world != "sim":
@@ -145,7 +156,13 @@ def _keep_inputs(directory: Path, files: Sequence[Path]) -> None:
 
 def _words(arguments: argparse.Namespace, seed: int) -> list[str]:
     """What repeats the run, after ``ha run``."""
-    given = {"--chaos": arguments.chaos, "--world": arguments.world, "--engine": arguments.engine, "--seed": seed}
+    given = {
+        "--chaos": arguments.chaos,
+        "--world": arguments.world,
+        "--engine": arguments.engine,
+        "--load-balancer": arguments.load_balancer,
+        "--seed": seed,
+    }
     return [
         arguments.file,
         *(word for flag, value in given.items() if value is not None for word in (flag, str(value))),

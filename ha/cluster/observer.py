@@ -8,12 +8,13 @@ observation: up to one poll (or one reconnection of a watch) late, never early.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
 import trio
 
+from ha.balancer.haproxy import STATISTICS, BackendState, backend_states
 from ha.cluster.plan import Plan
 from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, exact_status, member_digests, member_status
 from ha.history import (
@@ -143,13 +144,14 @@ class Observer:
 
     async def _balancer(self, address: Address) -> None:
         client = Client(self._host.net, address)
+        is_haproxy = self._plan.topology.load_balancer.engine == "haproxy"
+        ask = _haproxy_states if is_haproxy else _balancer_states
         last: dict[str, bool] = {}
         while True:
-            for name, backend in (await _balancer_stats(client)).items():
-                up = backend.state == "up"
-                if last.get(name) != up:
-                    last[name] = up
-                    self._emit(BackendChange(at_s=self._now_s(), backend=name, up=up, reason=backend.reason))
+            for name, backend in (await ask(client)).items():
+                if last.get(name) != backend.up:
+                    last[name] = backend.up
+                    self._emit(BackendChange(at_s=self._now_s(), backend=name, up=backend.up, reason=backend.reason))
             await trio.sleep(self._poll_s)
 
     def _lease_changed(self, old: _Object | None, new: _Object | None) -> None:
@@ -197,12 +199,23 @@ def _pod_event(pod: _Object, at_s: float, *, deleted: bool) -> PodChange:
     )
 
 
-async def _balancer_stats(client: Client) -> dict[str, _Backend]:
+async def _balancer_states(client: Client) -> Mapping[str, BackendState]:
+    body = await _got(client, "/stats")
+    stats = msgspec.json.decode(body, type=_Stats) if body else _Stats({})
+    return {name: BackendState(one.state == "up", one.reason) for name, one in stats.backends.items()}
+
+
+async def _haproxy_states(client: Client) -> Mapping[str, BackendState]:
+    return backend_states((await _got(client, STATISTICS)).decode())
+
+
+async def _got(client: Client, path: str) -> bytes:
+    """Empty when there is no proper answer."""
     try:
-        answer = await client.request("GET", "/stats", timeout_s=_TIMEOUT_S)
+        answer = await client.request("GET", path, timeout_s=_TIMEOUT_S)
     except HttpError:
-        return {}
-    return msgspec.json.decode(answer.body, type=_Stats).backends if answer.status == 200 else {}
+        return b""
+    return answer.body if answer.status == 200 else b""
 
 
 def _holder(lease: _Object | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ha import balancer
+from ha.balancer import haproxy
 from ha.cluster import manifests
 from ha.cluster.ports import API_SERVER, ETCD_CLIENT, LOAD_BALANCER_STATS
 from ha.history.result import NodeRecord
@@ -23,6 +24,7 @@ __all__ = ["NodePlan", "Plan", "node_names", "plan"]
 
 KUBELET = "ha.node.kubelet:serve"
 BALANCER = "ha.balancer:serve"
+HAPROXY = "ha.balancer.haproxy:serve"
 _CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 _NOT_AN_INGRESS = "node.kubernetes.io/exclude-from-external-load-balancers"
 CONTROL_PLANE_TAINT = {"key": _CONTROL_PLANE, "effect": "NoSchedule"}
@@ -113,13 +115,18 @@ def _balancer_node(draft: Plan, name: str, address: str) -> NodePlan:
         check_timeout_s=max(timings.load_balancer_check, _PATIENCE_S),
         connect_timeout_s=max(timings.load_balancer_check, _PATIENCE_S),
     )
+    program, encoded = BALANCER, msgspec.json.encode(config)
+    if draft.topology.load_balancer.engine == "haproxy":
+        binary = draft.topology.load_balancer.binary
+        assert binary is not None, "it is found before anything starts"
+        program, encoded = HAPROXY, msgspec.json.encode(haproxy.Config(binary=binary, balancer=config))
     return NodePlan(
         name=name,
         role="load-balancer",
         address=address,
         process="load-balancer",
-        program=BALANCER,
-        config=msgspec.json.encode(config),
+        program=program,
+        config=encoded,
         components=["load-balancer"],
     )
 

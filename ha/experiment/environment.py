@@ -9,7 +9,8 @@ from pathlib import Path
 
 import ha
 from ha.history.result import Machine
-from ha.world.real.foreign import find_etcd
+from ha.spec import Topology
+from ha.world.real.foreign import find_etcd, find_haproxy
 
 __all__ = ["commit", "machine", "versions"]
 
@@ -32,12 +33,16 @@ def machine() -> Machine:
     )
 
 
-def versions(etcd: str | None = None) -> dict[str, str]:
-    """Versions of this project, of the libraries that its behaviour depends on, and of the real etcd, if its executable
-    is given.
+def versions(topology: Topology | None = None) -> dict[str, str]:
+    """Versions of this project, of the libraries that its behaviour depends on, and of the programs of others that
+    an equipped topology names.
     """
-    own = {"ha-testbed": ha.__version__, **{name: version(name) for name in _RECORDED}}
-    return own if etcd is None else own | {"etcd": find_etcd(etcd).version}
+    found = {"ha-testbed": ha.__version__, **{name: version(name) for name in _RECORDED}}
+    if topology is not None and topology.etcd.engine == "etcd":
+        found["etcd"] = find_etcd(topology.etcd.binary).version
+    if topology is not None and topology.load_balancer.engine == "haproxy":
+        found["haproxy"] = find_haproxy(topology.load_balancer.binary).version
+    return found
 
 
 def commit() -> str | None:

@@ -89,7 +89,7 @@ def judge(
         ready_s=observed.ready_s,
         memory_bytes=observed.memory_bytes,
         memory_total_bytes=sum(observed.memory_bytes.values()),
-        versions=versions(topology.etcd.binary),
+        versions=versions(topology),
         machine=machine(),
         run_dir=str(recording.directory or ""),
         repeat=repeat,

@@ -103,13 +103,17 @@ def watched(found: WatchCounts) -> list[str]:
     return [count(figure) for figure in figures]
 
 
+_PROGRAMS_OF_OTHERS = {"etcd": "etcd", "haproxy": "HAProxy"}
+
+
 def world(result: Result) -> str:
-    """Where it ran, and on the real etcd if it did; of a simulation how long that took for real, since all other times
-    are virtual.
+    """Where it ran, and with which programs of others; of a simulation how long that took for real, since all other
+    times are virtual.
     """
     if result.wall_s is None:
-        etcd = f" · etcd {result.versions['etcd']}" if "etcd" in result.versions else ""
-        return f"{result.world} world{etcd}"
+        versions = result.versions
+        others = [f"{name} {versions[key]}" for key, name in _PROGRAMS_OF_OTHERS.items() if key in versions]
+        return " · ".join([f"{result.world} world", *others])
     return f"simulated world, {seconds(result.duration_s)} of virtual time in {seconds(result.wall_s)}"
 
 

@@ -131,15 +131,36 @@ def disks(fault: Fault, roles: Sequence[Role], shape: Topology, path: str, repor
 def foreign(
     fault: Fault, hit: Collection[str], ends: Collection[str], shape: Topology, path: str, report: Report
 ) -> None:
-    """A fault that acts inside the processes of a node, where it is a program of others: of a link between two of them,
-    a disk or a clock that is ours, the real etcd knows nothing. A link between it and a process of ours is held up by
-    ours. `hit`: all nodes that the target may be; `ends`: all that may be at the other end of its links.
+    """A fault that acts inside the processes of a node, where it is a program of others: of a link that it dials, a
+    disk or a clock that is ours, it knows nothing. A link that a process of ours dials is held up by ours. `hit`: all
+    nodes that the target may be; `ends`: all that may be at the other end of its links.
     """
-    if shape.etcd.engine != "etcd" or fault.fault in OF_PROCESSES:
+    if fault.fault in OF_PROCESSES:
         return
-    hosts = [node for node in shape.names(shape.etcd_role) if node in hit]
-    others = [node for node in shape.names(shape.etcd_role) if node in ends]
-    between = hosts and others and len({*hosts, *others}) > 1
-    if between if FIELDS[fault.fault].link else hosts:
-        message = f"a {fault.fault} acts inside our own processes, and etcd on {', '.join(hosts)} is the real one"
-        report(f"{path}.target", message, allowed=f"{', '.join(OF_PROCESSES)}; other nodes; or engine: pysyncobj")
+    is_link, what = FIELDS[fault.fault].link, f"a {fault.fault} acts inside our own processes, and"
+    allowed = f"{', '.join(OF_PROCESSES)}; other nodes; or engine:"
+    if shape.etcd.engine == "etcd":
+        members = shape.names(shape.etcd_role)
+        if _meets(hit, ends, members, members) if is_link else _among(hit, members):
+            named = ", ".join(_among(hit, members))
+            report(f"{path}.target", f"{what} etcd on {named} is the real one", allowed=f"{allowed} pysyncobj")
+    if shape.load_balancer.engine == "haproxy":
+        fronts, backends = shape.names("load-balancer"), shape.names("control-plane")
+        if _meets(hit, ends, fronts, backends) if is_link else _among(hit, fronts):
+            report(f"{path}.target", f"{what} the load balancer is HAProxy", allowed=f"{allowed} embedded")
+
+
+def _among(nodes: Collection[str], names: Sequence[str]) -> list[str]:
+    return [name for name in names if name in nodes]
+
+
+def _meets(hit: Collection[str], ends: Collection[str], some: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether a link between one of some nodes and one of others may be hit."""
+    return any(
+        len({*near, *far}) > 1
+        for near, far in (
+            (_among(hit, some), _among(ends, others)),
+            (_among(hit, others), _among(ends, some)),
+        )
+        if near and far
+    )

@@ -19,7 +19,16 @@ from ha.spec import rules
 from ha.spec.benchmarks import MEASURES, Benchmark
 from ha.spec.catalogue import catalogue, resolve
 from ha.spec.convert import Converter
-from ha.spec.model import Engine, Experiment, Scenario, ScenarioFile, TimingsName, Topology, WorldName
+from ha.spec.model import (
+    Engine,
+    Experiment,
+    LoadBalancerEngine,
+    Scenario,
+    ScenarioFile,
+    TimingsName,
+    Topology,
+    WorldName,
+)
 from ha.spec.problems import ROOT, Problem, SpecError, nearest
 from ha.spec.rules import Report, advice
 from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, join, read
@@ -63,8 +72,14 @@ def benchmark(path: Path | str) -> Benchmark:
     return spec
 
 
-def topology(path: Path | str, *, engine: Engine | None = None, world: WorldName = "real") -> Topology:
-    """A topology, or that of a Scenario, with another engine if one is given, fit for a world. `path` may be a name of
+def topology(
+    path: Path | str,
+    *,
+    engine: Engine | None = None,
+    load_balancer: LoadBalancerEngine | None = None,
+    world: WorldName = "real",
+) -> Topology:
+    """A topology, or that of a Scenario, with other engines if they are given, fit for a world. `path` may be a name of
     the catalogue. Raises SpecError.
     """
     home, prefix = resolve(path), ROOT
@@ -75,7 +90,7 @@ def topology(path: Path | str, *, engine: Engine | None = None, world: WorldName
         spec = spec.topology
     if not isinstance(spec, Topology):
         raise SpecError([_problem(str(path), f"is {_kind(spec)}", "a Topology or a Scenario")])
-    shape = _with_engine(spec, engine)
+    shape = _with_engines(spec, engine, load_balancer)
     lines = _lines_of(home, prefix, Topology)
     _suits(shape, world, _within(lines, prefix))
     if lines.problems:
@@ -105,26 +120,34 @@ def inputs(path: Path | str, chaos: Path | str | None = None) -> list[Path]:
 
 
 def override(
-    spec: Scenario, *, world: WorldName | None = None, seed: int | None = None, engine: Engine | None = None
+    spec: Scenario,
+    *,
+    world: WorldName | None = None,
+    seed: int | None = None,
+    engine: Engine | None = None,
+    load_balancer: LoadBalancerEngine | None = None,
 ) -> Scenario:
     """A scenario with what was given on the command line in place of what its file says."""
-    shape = _with_engine(spec.topology, engine)
+    shape = _with_engines(spec.topology, engine, load_balancer)
     return msgspec.structs.replace(
         spec, topology=shape, world=world or spec.world, seed=spec.seed if seed is None else seed
     )
 
 
-def _with_engine(shape: Topology, engine: Engine | None) -> Topology:
-    if engine is None:
-        return shape
-    return msgspec.structs.replace(shape, etcd=msgspec.structs.replace(shape.etcd, engine=engine))
+def _with_engines(shape: Topology, engine: Engine | None, load_balancer: LoadBalancerEngine | None) -> Topology:
+    etcd, balancer = shape.etcd, shape.load_balancer
+    if engine is not None:
+        etcd = msgspec.structs.replace(etcd, engine=engine)
+    if load_balancer is not None:
+        balancer = msgspec.structs.replace(balancer, engine=load_balancer)
+    return msgspec.structs.replace(shape, etcd=etcd, load_balancer=balancer)
 
 
 def _suits(shape: Topology, world: WorldName, report: Report) -> None:
     """Look at a valid topology once more, whose engine or world may be another one than its file says."""
     rules.topology(shape, report)
     if world == "sim":
-        rules.simulated(shape, "etcd.engine", report)
+        rules.simulated(shape, report)
 
 
 def check_world(
@@ -322,10 +345,12 @@ def _topology(root: Node, converter: Converter, path: Path, _chain: tuple[Path, 
 
 def _derived(shape: Topology, root: Node, path: Path) -> Topology:
     """With what follows from how, and in which file, it is written."""
-    etcd = shape.etcd
+    etcd, balancer = shape.etcd, shape.load_balancer
     if etcd.binary is not None:
         etcd = msgspec.structs.replace(etcd, binary=str(path.parent.absolute() / etcd.binary))
-    return msgspec.structs.replace(shape, etcd=etcd, timings_name=_timings_name(root))
+    if balancer.binary is not None:
+        balancer = msgspec.structs.replace(balancer, binary=str(path.parent.absolute() / balancer.binary))
+    return msgspec.structs.replace(shape, etcd=etcd, load_balancer=balancer, timings_name=_timings_name(root))
 
 
 def _timings_name(root: Node) -> TimingsName:
@@ -374,7 +399,7 @@ def _scenario(root: Node, converter: Converter, path: Path, chain: tuple[Path, .
         how = _reference(file.experiment, Experiment, "experiment", converter, path, chain)
     rules.scenario(file.world, file.mutant, converter.problem)
     if isinstance(shape, Topology) and file.world == "sim":
-        rules.simulated(shape, "topology", converter.problem)
+        rules.simulated(shape, converter.problem, "topology")
     if not (isinstance(shape, Topology) and isinstance(how, Experiment)):
         return None
     if how.topologies == [_ITS_OWN]:

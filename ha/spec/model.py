@@ -26,6 +26,8 @@ __all__ = [
     "Fault",
     "FaultName",
     "Liveness",
+    "LoadBalancer",
+    "LoadBalancerEngine",
     "NodeGroup",
     "OperationBounds",
     "OperationGroup",
@@ -53,6 +55,7 @@ Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Role: TypeAlias = Literal["control-plane", "worker", "etcd", "load-balancer"]
 EtcdTopology: TypeAlias = Literal["stacked", "external"]
 Engine: TypeAlias = Literal["pysyncobj", "pysyncobj-stock", "etcd"]
+LoadBalancerEngine: TypeAlias = Literal["embedded", "haproxy"]
 Reads: TypeAlias = Literal["engine", "log"]
 FaultName: TypeAlias = Literal[
     "kill",
@@ -180,6 +183,25 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = 10_000
 
 
+class LoadBalancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What stands before the API servers, where there are several control planes."""
+
+    engine: Annotated[
+        LoadBalancerEngine,
+        Meta(
+            description="embedded: ours. haproxy: the real one, a program of its own in its place; in the real world "
+            "only."
+        ),
+    ] = "embedded"
+    binary: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="engine haproxy: the executable, a path relative to this file; without it `haproxy` on the "
+            "PATH or in /usr/sbin."
+        ),
+    ] = None
+
+
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The shape of a cluster. More than one control plane brings a load balancer, as in kind. Nodes of role etcd
     alone are the store by itself, which only clients of etcd can use.
@@ -188,6 +210,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     name: Annotated[Name, Meta(description="Name of the topology.")]
     nodes: Annotated[list[NodeGroup], Meta(min_length=1, description="The nodes by role; a role stands once.")]
     etcd: Annotated[Etcd, Meta(description="The store.")] = Etcd()
+    load_balancer: Annotated[LoadBalancer, Meta(description="The load balancer.")] = LoadBalancer()
     timings: Annotated[
         Timings,
         Meta(description="A preset (fast is upstream divided by ten), or a mapping with a preset and what differs."),

@@ -93,6 +93,16 @@ def topology(spec: Topology, report: Report) -> None:
         report(
             "etcd.binary", f"engine {spec.etcd.engine} is no program of its own", allowed="engine: etcd, or no binary"
         )
+    _load_balancer(spec, report)
+
+
+def _load_balancer(spec: Topology, report: Report) -> None:
+    balancer = spec.load_balancer
+    if balancer.engine == "haproxy" and not spec.count("load-balancer"):
+        allowed = "several control planes, a node of role load-balancer, or engine: embedded"
+        report("load_balancer.engine", f"{spec.name!r} has no load balancer", allowed=allowed)
+    if balancer.engine != "haproxy" and balancer.binary is not None:
+        report("load_balancer.binary", "ours is no program of its own", allowed="engine: haproxy, or no binary")
 
 
 def _real_etcd(spec: Topology, report: Report) -> None:
@@ -412,11 +422,15 @@ def scenario(world: str, mutant: str | None, report: Report) -> None:
         report("mutant", f"bugs are planted in the simulated world only, not in the {world} one", allowed="world: sim")
 
 
-def simulated(shape: Topology, path: str, report: Report) -> None:
-    """A topology that cannot be simulated. `path`: what asks for it."""
+def simulated(shape: Topology, report: Report, path: str | None = None) -> None:
+    """A topology that cannot be simulated. `path`: what asks for it, if that is not the topology."""
+    ours_only = "virtual time runs our own components only, and the"
     if shape.etcd.engine == "etcd":
-        message = f"virtual time runs our own components only, and the etcd of {shape.name!r} is the real one"
-        report(path, message, allowed="the real world, or engine: pysyncobj")
+        message = f"{ours_only} etcd of {shape.name!r} is the real one"
+        report(path or "etcd.engine", message, allowed="the real world, or engine: pysyncobj")
+    if shape.load_balancer.engine == "haproxy":
+        message = f"{ours_only} load balancer of {shape.name!r} is HAProxy"
+        report(path or "load_balancer.engine", message, allowed="the real world, or engine: embedded")
 
 
 # ---- allowed, but unwise

@@ -126,7 +126,7 @@ def _measure(spec: StoreThroughput, _jobs: int, listener: Listener, directory: P
         )
         for case in spec.cases
     ]
-    etcd = environment.versions(real.etcd.binary)["etcd"]
+    etcd = environment.versions(real)["etcd"]
     tables = [_table("What a request took of ours", mine), _table("What a request took of etcd", theirs)]
     return Measured(rows=rows, tables=tables, versions={"etcd": etcd})
 

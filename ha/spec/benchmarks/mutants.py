@@ -37,4 +37,4 @@ class Mutants(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def check(self, present: Mapping[str, int], report: rules.Report) -> None:  # noqa: ARG002  (the base's)
         """See `Benchmark`."""
-        rules.simulated(self.topologies[self.topology], "topology", report)
+        rules.simulated(self.topologies[self.topology], report, "topology")

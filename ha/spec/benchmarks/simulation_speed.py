@@ -66,5 +66,5 @@ class SimulationSpeed(Benchmark, frozen=True, forbid_unknown_fields=True, kw_onl
             if case.name in names[:i]:
                 report(f"{path}.name", f"{case.name!r} stands twice", allowed="a name of its own for each case")
             rules.workload_fields(case.workloads, path, present, report)
-            rules.simulated(case.shape(self.topologies), f"{path}.topology", report)
+            rules.simulated(case.shape(self.topologies), report, f"{path}.topology")
             rules.combination(case.shape(self.topologies), case.experiment(), below(path, report))

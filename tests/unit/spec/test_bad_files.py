@@ -121,6 +121,13 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
             "unknown field; allowed: topology, engine, binary, reads, snapshot_count; did you mean 'topology'?",
         )
     ],
+    "haproxy-before-nobody": [("load_balancer.engine", "'mine' has no load balancer; allowed: several control planes")],
+    "haproxy-binary-of-ours": [("load_balancer.binary", "ours is no program of its own; allowed: engine: haproxy")],
+    "haproxy-takes-no-such-fault": [
+        ("experiment.faults[0].target", "a partition acts inside our own processes, and the load balancer is HAProxy"),
+        ("experiment.faults[2].target", "a delay acts inside our own processes, and the load balancer is HAProxy"),
+        ("experiment.faults[3].target", "a clock-offset acts inside our own processes, and the load balancer"),
+    ],
     "kind-missing": [("kind", "is missing; allowed: Topology or Experiment or Scenario or Benchmark")],
     "kind-unknown": [("kind", "found 'Topolgy'")],
     "links-to-nobody": [
@@ -182,7 +189,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("experiment.faults[1].at", "found 11s; allowed: before the load ends at 10s"),
     ],
     "scenario-inline-problems": [
-        ("topology.apiVersion", "unknown field; allowed: name, nodes, etcd, timings, description"),
+        ("topology.apiVersion", "unknown field; allowed: name, nodes, etcd, load_balancer, timings, description"),
         ("topology.nodes[0].count", "found 0; allowed: an integer, at least 1"),
         ("experiment.workloads", "is missing"),
         ("experiment.workload", "unknown field; allowed: name"),

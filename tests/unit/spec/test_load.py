@@ -222,11 +222,12 @@ def test_a_topology_is_held_against_the_engine_and_the_world_that_were_asked_for
 
 
 def test_a_binary_is_found_beside_its_file_and_written_whole(tmp_path: Path) -> None:
-    etcd = "etcd: {engine: etcd, binary: bin/etcd}\n"
+    etcd = "etcd: {engine: etcd, binary: bin/etcd}\nload_balancer: {engine: haproxy, binary: bin/haproxy}\n"
     (tmp_path / "shapes").mkdir()
     shape = load(write(tmp_path / "shapes", "t.yaml", TOPOLOGY + etcd))
     assert isinstance(shape, Topology)
     assert shape.etcd.binary == str(tmp_path / "shapes" / "bin" / "etcd")
+    assert shape.load_balancer.binary == str(tmp_path / "shapes" / "bin" / "haproxy")
     how = scenario("stacked-3").experiment
     whole = Scenario(name="whole", topology=shape, experiment=how)
     assert load(write(tmp_path, "whole.yaml", dump(whole))) == whole
