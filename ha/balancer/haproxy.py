@@ -73,6 +73,7 @@ defaults
     timeout server-fin {_ms(config.close_timeout_s)}ms
     retries {max(1, len(config.backends) - 1)}
     option redispatch 1
+    option splice-auto
 
 frontend control-plane
     bind {address}:{config.port}

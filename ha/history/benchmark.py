@@ -31,6 +31,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     at_most: float | None = None
     ratio_at_least: float | None = None
     """The target of `ratio`."""
+    ratio_at_most: float | None = None
     met: bool | None = None
     """Whether the medians meet the targets; None: there are none."""
 

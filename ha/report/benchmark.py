@@ -39,7 +39,12 @@ def _verdict(result: BenchmarkResult) -> tuple[str, str]:
 
 def _target(row: Row) -> str:
     """``≥ 30``, ``≤ 4``; of the ratio ``≥ 2 x``."""
-    bounds = [("≥", row.at_least, ""), ("≤", row.at_most, ""), ("≥", row.ratio_at_least, " x")]
+    bounds = [
+        ("≥", row.at_least, ""),
+        ("≤", row.at_most, ""),
+        ("≥", row.ratio_at_least, " x"),
+        ("≤", row.ratio_at_most, " x"),
+    ]
     return ", ".join(f"{sign} {words.figure(value)}{unit}" for sign, value, unit in bounds if value is not None)
 
 

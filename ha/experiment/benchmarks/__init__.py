@@ -71,6 +71,7 @@ def row(
     at_least: float | None = None,
     at_most: float | None = None,
     ratio_at_least: float | None = None,
+    ratio_at_most: float | None = None,
 ) -> Row:
     """A row from the figures of its rounds, and of as many of the reference, each measured beside its own, or none."""
     middle = median(ours)
@@ -79,8 +80,9 @@ def row(
         None if at_least is None else middle >= at_least,
         None if at_most is None else middle <= at_most,
         None if ratio_at_least is None or ratio is None else ratio >= ratio_at_least,
+        None if ratio_at_most is None or ratio is None else ratio <= ratio_at_most,
     ]
-    met = None if tests == [None, None, None] else False not in tests
+    met = None if all(test is None for test in tests) else False not in tests
     return Row(
         name=name,
         ours=middle,
@@ -92,5 +94,6 @@ def row(
         at_least=at_least,
         at_most=at_most,
         ratio_at_least=ratio_at_least,
+        ratio_at_most=ratio_at_most,
         met=met,
     )

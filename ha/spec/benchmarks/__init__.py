@@ -7,13 +7,17 @@ What measures is found by the same name in `ha.experiment.benchmarks`; a test ho
 from __future__ import annotations
 
 from ha.spec.benchmarks.base import Benchmark, MeasureName
+from ha.spec.benchmarks.load_balancer import BalancerCase, BalancerLoad, LoadBalancing
 from ha.spec.benchmarks.mutants import Mutants
 from ha.spec.benchmarks.simulation_speed import SimulationCase, SimulationSpeed
 from ha.spec.benchmarks.store_throughput import StoreOperation, StoreThroughput, ThroughputCase
 
 __all__ = [
     "MEASURES",
+    "BalancerCase",
+    "BalancerLoad",
     "Benchmark",
+    "LoadBalancing",
     "MeasureName",
     "Mutants",
     "SimulationCase",
@@ -24,6 +28,7 @@ __all__ = [
 ]
 
 MEASURES: dict[MeasureName, type[Benchmark]] = {
+    "load-balancer": LoadBalancing,
     "mutants": Mutants,
     "simulation-speed": SimulationSpeed,
     "store-throughput": StoreThroughput,

@@ -14,7 +14,7 @@ from ha.spec.timings import PRESETS
 
 __all__ = ["Benchmark", "MeasureName", "Preset", "below", "timed"]
 
-MeasureName: TypeAlias = Literal["mutants", "simulation-speed", "store-throughput"]
+MeasureName: TypeAlias = Literal["load-balancer", "mutants", "simulation-speed", "store-throughput"]
 Preset: TypeAlias = Literal["fast", "upstream"]
 
 

@@ -72,7 +72,7 @@ def test_it_notices_a_dead_backend_and_is_seen_to(done: tuple[dict, Path]) -> No
     result, directory = done
     assert 0 < result["recoveries"][0]["phases_s"]["load_balancer_detection"] < 2
     events = [json.loads(line) for line in (directory / "events.jsonl").read_text().splitlines()]
-    killed_s, booted_s = result["faults"][0]["injected_s"], result["faults"][0]["ended_s"]
+    killed_s, booted_s = result["faults"][0]["injected_s"], result["faults"][0]["undone_s"]
     changes = [e for e in events if e["event"] == "backend" and e["backend"] == "control-plane-1"]
     assert any(not change["up"] and killed_s < change["at_s"] < booted_s for change in changes)
     assert any(change["up"] and change["at_s"] > booted_s for change in changes)

@@ -73,6 +73,12 @@ def test_row_may_have_a_target_for_its_ratio(least: float | None, met: object) -
     assert row("x", "1/s", [10.0], [100.0], at_least=11, ratio_at_least=0.1).met is False
 
 
+@pytest.mark.parametrize(("most", "met"), [(0.1, True), (0.09, False)])
+def test_row_may_have_an_upper_target_for_its_ratio(most: float, met: object) -> None:
+    found = row("x", "s", [10.0, 40.0, 30.0], [100.0, 200.0, 300.0], ratio_at_most=most)
+    assert (found.ratio_at_most, found.met) == (most, met)
+
+
 def test_speed_of_a_simulation_is_measured_beside_the_bare_loop_and_profiled(tmp_path: Path) -> None:
     told = Told()
     result = bench(benchmark(tmp_path), jobs=1, listener=told, directory=tmp_path, repeat="ha bench small.yaml")
