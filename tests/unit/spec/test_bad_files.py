@@ -48,7 +48,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("cases[1].topology", "did you mean 'etcd-3'?"),
     ],
     "benchmark-without-measure": [
-        ("measure", "is missing; allowed: one of mutants, simulation-speed, store-throughput"),
+        ("measure", "is missing; allowed: one of "),
         ("rounds", "found 0; allowed: an integer, at least 1 and at most 100"),
     ],
     "binary": [(ROOT, "is not UTF-8 text")],
