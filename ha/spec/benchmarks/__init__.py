@@ -7,7 +7,10 @@ What measures is found by the same name in `ha.experiment.benchmarks`; a test ho
 from __future__ import annotations
 
 from ha.spec.benchmarks.base import Benchmark, MeasureName
+from ha.spec.benchmarks.bring_up import BringUp
+from ha.spec.benchmarks.failover import Failover, FailoverCase, FailoverFault
 from ha.spec.benchmarks.load_balancer import BalancerCase, BalancerLoad, LoadBalancing
+from ha.spec.benchmarks.memory import Memory
 from ha.spec.benchmarks.mutants import Mutants
 from ha.spec.benchmarks.simulation_speed import SimulationCase, SimulationSpeed
 from ha.spec.benchmarks.store_throughput import StoreOperation, StoreThroughput, ThroughputCase
@@ -17,8 +20,13 @@ __all__ = [
     "BalancerCase",
     "BalancerLoad",
     "Benchmark",
+    "BringUp",
+    "Failover",
+    "FailoverCase",
+    "FailoverFault",
     "LoadBalancing",
     "MeasureName",
+    "Memory",
     "Mutants",
     "SimulationCase",
     "SimulationSpeed",
@@ -28,7 +36,10 @@ __all__ = [
 ]
 
 MEASURES: dict[MeasureName, type[Benchmark]] = {
+    "bring-up": BringUp,
+    "failover": Failover,
     "load-balancer": LoadBalancing,
+    "memory": Memory,
     "mutants": Mutants,
     "simulation-speed": SimulationSpeed,
     "store-throughput": StoreThroughput,

@@ -12,9 +12,11 @@ from ha.spec import rules
 from ha.spec.model import Name, Topology
 from ha.spec.timings import PRESETS
 
-__all__ = ["Benchmark", "MeasureName", "Preset", "below", "timed"]
+__all__ = ["Benchmark", "MeasureName", "Preset", "below", "not_the_reference", "ours_alone", "timed", "with_real_etcd"]
 
-MeasureName: TypeAlias = Literal["load-balancer", "mutants", "simulation-speed", "store-throughput"]
+MeasureName: TypeAlias = Literal[
+    "bring-up", "failover", "load-balancer", "memory", "mutants", "simulation-speed", "store-throughput"
+]
 Preset: TypeAlias = Literal["fast", "upstream"]
 
 
@@ -45,10 +47,28 @@ def timed(shape: Topology, timings: Preset | None) -> Topology:
     return msgspec.structs.replace(shape, timings=PRESETS[timings], timings_name=timings)
 
 
-def below(path: str, report: rules.Report) -> rules.Report:
-    """Reports problems of what stands at a path."""
+def below(path: str, report: rules.Report, *, without: str = "") -> rules.Report:
+    """Reports problems of what stands at a path, where fields are named without this beginning."""
 
     def prefixed(field: str, message: str, *, allowed: str = "", near: str = "") -> None:
-        report(f"{path}.{field}", message, allowed=allowed, near=near)
+        report(f"{path}.{field.removeprefix(without)}", message, allowed=allowed, near=near)
 
     return prefixed
+
+
+def with_real_etcd(shape: Topology) -> Topology:
+    """What stands beside ours as the reference."""
+    return msgspec.structs.replace(shape, etcd=msgspec.structs.replace(shape.etcd, engine="etcd"))
+
+
+def not_the_reference(shape: Topology, path: str, report: rules.Report) -> None:
+    """A topology with the real etcd, which is what ours is to be measured beside."""
+    if shape.etcd.engine == "etcd":
+        report(path, f"{shape.name!r} is on the real etcd, which is the reference", allowed="engine: pysyncobj")
+
+
+def ours_alone(shape: Topology, path: str, report: rules.Report) -> None:
+    """Anything else than a store of ours without a control plane."""
+    if not shape.store_alone:
+        report(path, f"{shape.name!r} has a control plane", allowed="nodes of role etcd only")
+    not_the_reference(shape, path, report)
