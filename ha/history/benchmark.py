@@ -35,6 +35,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     met: bool | None = None
     """Whether the medians meet the targets; None: there are none."""
 
+    @property
+    def ratio_rounds(self) -> list[float]:
+        """Ours divided by the reference, round by round; empty where there is none."""
+        return [a / b for a, b in zip(self.ours_rounds, self.reference_rounds, strict=False)]
+
 
 class FigureTable(msgspec.Struct, frozen=True, kw_only=True):
     """Whatever else is worth showing: a profile, a scoreboard."""

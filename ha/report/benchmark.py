@@ -15,7 +15,7 @@ from ha.history.benchmark import BenchmarkResult, FigureTable, Row
 from ha.report import words
 from ha.report.markup import Markup, el, fragment
 from ha.report.page import footer, page, section
-from ha.report.strips import strips
+from ha.report.strips import ratios, strips
 from ha.report.tables import fact_table, figure_cells, grid, sign_cell
 from ha.report.terminal import mark, plain_table
 
@@ -52,10 +52,6 @@ def _spread(values: Sequence[float]) -> str:
     return f"{words.figure(min(values))} to {words.figure(max(values))}" if len(values) > 1 else ""
 
 
-def _ratio(row: Row) -> str:
-    return "" if row.ratio is None else f"{row.ratio:.3g} x"
-
-
 def _sign(row: Row) -> tuple[str, str] | None:
     if row.met is None:
         return None
@@ -66,16 +62,23 @@ def _cells(row: Row) -> list[str]:
     """One line: median, spread, the same of the reference, ratio, unit, target."""
     reference = "" if row.reference is None else words.figure(row.reference)
     spread = _spread(row.reference_rounds) if row.reference_rounds else ""
-    return [words.figure(row.ours), _spread(row.ours_rounds), reference, spread, _ratio(row), row.unit, _target(row)]
+    ratio, ratios = words.times(row.ratio), _spread(row.ratio_rounds)
+    return [words.figure(row.ours), _spread(row.ours_rounds), reference, spread, ratio, ratios, row.unit, _target(row)]
 
 
-_HEADINGS = ["", "", "ours", "spread", "reference", "spread", "ratio", "unit", "target"]
+_HEADINGS = ["", "", "ours", "spread", "reference", "spread", "ratio", "spread", "unit", "target"]
+_OURS_SPREAD, _REFERENCE_SPREAD, _RATIO_SPREAD = 3, 5, 7
 
 
-def _used(rows: Iterable[Row]) -> list[int]:
-    """The columns of `_HEADINGS` that any row fills, the first two always."""
+def _used(rows: Iterable[Row], *, narrow: bool = False) -> list[int]:
+    """The columns of `_HEADINGS` that any row fills, the first two always. Narrow: one spread at most, that of the
+    ratios where there are any, for it says whether they can be trusted.
+    """
     cells = [_cells(row) for row in rows]
-    return [0, 1, *(i + 2 for i in range(len(_HEADINGS) - 2) if any(line[i] for line in cells))]
+    used = [0, 1, *(i + 2 for i in range(len(_HEADINGS) - 2) if any(line[i] for line in cells))]
+    if narrow and _RATIO_SPREAD in used:
+        used = [i for i in used if i not in (_OURS_SPREAD, _REFERENCE_SPREAD)]
+    return used
 
 
 # ---- terminal
@@ -102,8 +105,9 @@ def _head(result: BenchmarkResult) -> Text:
 
 
 def _rows(result: BenchmarkResult) -> Table:
-    used = _used(result.rows)
+    used = _used(result.rows, narrow=True)
     table = plain_table(*(_HEADINGS[i] for i in used), right=len(used) - 2)
+    table.columns[1].no_wrap = True
     for row in result.rows:
         sign = _sign(row)
         line: list[Text | str] = [mark(sign[0]) if sign else "", Text(row.name), *_cells(row)]
@@ -113,6 +117,9 @@ def _rows(result: BenchmarkResult) -> Table:
 
 def _table(table: FigureTable) -> Group:
     drawn = plain_table(*table.columns, right=len(table.columns) - table.figures_from)
+    drawn.columns[0].no_wrap = True
+    for column in drawn.columns[table.figures_from :]:
+        column.no_wrap = False  # their headings may be long, and figures have no place to break
     for row in table.rows:
         drawn.add_row(*(Text(words.figure(cell)) for cell in row))
     return Group(Text(table.title, style="bold"), drawn)
@@ -138,7 +145,7 @@ def _body(result: BenchmarkResult) -> Markup:
     )
     main = el(
         "main",
-        section("Figures", None, _row_table(result), strips(result.rows)),
+        section("Figures", None, _row_table(result), ratios(result.rows), strips(result.rows)),
         *(section(table.title, table.note or None, _figure_table(table)) for table in result.tables),
         section("How it was measured", None, _facts(result)),
     )

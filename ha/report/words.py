@@ -117,6 +117,11 @@ def world(result: Result) -> str:
     return f"simulated world, {seconds(result.duration_s)} of virtual time in {seconds(result.wall_s)}"
 
 
+def times(ratio: float | None) -> str:
+    """A ratio, as a multiple."""
+    return "" if ratio is None else f"{ratio:.3g} x"
+
+
 def milliseconds(value: float | None) -> str:
     """Three significant figures or so."""
     if value is None:

@@ -34,7 +34,7 @@ from ha.world.real.remains import processor_time_s
 __all__ = ["MEASURE"]
 
 _RESPONDER = "ha.experiment.benchmarks.ends:respond"
-_LATER = "one GET, later than direct by"
+_LATER = "added to one GET"
 _OURS, _HAPROXY, _DIRECT = "ours", "HAProxy", "direct"
 _FRONT, _REFERENCE = "load-balancer", "reference"
 """The nodes of the balancers."""
@@ -43,7 +43,7 @@ _SETTLE_S = 0.2
 _IN_A_ROW = 20
 """So many answers are asked for before trio has its turn."""
 _SEED = 1
-_UNITS: dict[BalancerLoad, str] = {"gets": "GET / core s", "connections": "connections / core s", "bulk": "GB / core s"}
+_UNITS: dict[BalancerLoad, str] = {"gets": "GET/core s", "connections": "conn/core s", "bulk": "GB/core s"}
 
 
 @dataclass(frozen=True, slots=True)
