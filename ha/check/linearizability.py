@@ -19,11 +19,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ha.check.order import Conviction, establish
+from ha.check.order import establish
+from ha.check.said import Conviction
 from ha.check.undecided import settle
 from ha.history import Operation
+from ha.history.calls import Call
+from ha.history.columns import Columns
 
-__all__ = ["BUDGET", "Linearizability", "check"]
+__all__ = ["BUDGET", "Linearizability", "check", "check_columns"]
 
 BUDGET = 100_000
 """Configurations that the search may visit, over all keys one by one and once more together: some seconds."""
@@ -39,15 +42,20 @@ class Linearizability:
     verdict: bool | None
     explanation: list[str] = field(default_factory=list)
     method: str = "by revision"
-    operations: list[Operation] = field(default_factory=list)
+    operations: Sequence[Operation | Call] = ()
 
 
 def check(operations: Sequence[Operation], *, budget: int = BUDGET) -> Linearizability:
     """Judge a history, in any order. Raises ValueError for an operation answered before it was asked."""
+    return check_columns(Columns.of(operations), budget=budget)
+
+
+def check_columns(columns: Columns, *, budget: int = BUDGET) -> Linearizability:
+    """The same, of a history as columns."""
     searching = False
     try:
-        order = establish(operations)
-        searching = bool(order.undecided())
+        order = establish(columns)
+        searching = bool(order.undecided)
         settled = settle(order, budget=budget)
     except Conviction as conviction:
         method = "by revision and search" if searching else "by revision"

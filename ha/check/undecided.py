@@ -16,13 +16,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 from typing import TypeAlias
 
-import numpy as np
-
-from ha.check.entries import Entry
-from ha.check.order import Conviction, Order
+from ha.check.order import Entry, Order
+from ha.check.said import Conviction
 from ha.check.search import Found, Step, search
 
 __all__ = ["Settled", "settle"]
@@ -48,10 +45,9 @@ def settle(order: Order, *, budget: int) -> Settled:
 
     Every key gets an equal share of the budget, so that a hopeless one does not hide another's violation.
     """
-    undecided = order.undecided()
+    undecided = order.undecided
     if not undecided:
         return Settled(True, 0)
-    _set_ceilings(order.entries)
     visited = 0
     unknown = []
     for key in undecided:
@@ -59,73 +55,55 @@ def settle(order: Order, *, budget: int) -> Settled:
         visited += found.visited
         unknown += [key] if found.verdict is None else []
     if unknown:
-        return Settled(None, visited, unknown)
-    together = undecided + order.forked()
+        return Settled(None, visited, list(map(order.name, unknown)))
+    together = undecided + order.forked
     if len(together) > 1:
         found = _search(order, together, budget)
         visited += found.visited
         if found.verdict is None:
-            return Settled(None, visited, together)
-    return Settled(True, visited, undecided)
+            return Settled(None, visited, list(map(order.name, together)))
+    return Settled(True, visited, list(map(order.name, undecided)))
 
 
-def _search(order: Order, keys: Sequence[str], budget: int) -> Found:
-    subject = [
-        entry
-        for key in keys
-        for history in [order.keys[key]]
-        for entry in (*history.versions, *history.reads, *history.open)
-    ]
-    subject.sort(key=lambda entry: entry.start_s)
-    cells = {key: cell for cell, key in enumerate(keys)}
-    labels = {key: _labels(order, key) for key in keys}
-    steps = [
-        Step(
-            entry.start_s,
-            entry.end_s,
-            partial(_read if entry.is_read else _write, entry, cells[entry.key], labels[entry.key]),
-            entry.is_read,
-        )
-        for entry in subject
-    ]
+def _search(order: Order, keys: Sequence[int], budget: int) -> Found:
+    subject: list[Entry] = []
+    steps = []
+    for cell, key in enumerate(keys):
+        history = order.history(key)
+        demanded = {e.demands: None for e in history.entries if e.demands and not order.has_writer(e.demands)}
+        labels = {**demanded, **history.loose}
+        subject += history.entries
+        steps += [_step(entry, cell, labels) for entry in history.entries]
     found = search(steps, (0, (None,) * len(keys)), budget=budget)
     if found.verdict is False:
         assert found.stuck is not None, "a refutation got stuck somewhere"
-        names = ", ".join(keys)
-        raise Conviction(f"no order explains {names}: every one gets stuck at this operation", subject[found.stuck])
+        names = ", ".join(map(order.name, keys))
+        stuck = subject[found.stuck].operation
+        raise Conviction(f"no order explains {names}: every one gets stuck at this operation", stuck)
     return found
 
 
-def _labels(order: Order, key: str) -> _Labels:
-    """Revisions that an open write of this key may have made, with the value seen there: those that were seen,
-    and those that another open write demands.
+def _step(entry: Entry, cell: int, labels: _Labels) -> Step[State]:
+    """`labels`: revisions that an open write of this key may have made, with the value seen there: those that were
+    seen, and those that another open write demands.
     """
-    history = order.keys[key]
-    demanded = {write.demands: None for write in history.open if write.demands and write.demands not in order.owners}
-    return {**demanded, **history.loose}
+    if entry.is_read:
+        return Step(entry.start_s, entry.end_s, partial(_read, entry, cell), partial(_stays, entry, cell))
+    return Step(entry.start_s, entry.end_s, partial(_write, entry, cell, labels))
 
 
-def _set_ceilings(made: Sequence[Entry]) -> None:
-    """An operation stands below everything that began after it was complete."""
-    by_start = sorted(made, key=lambda entry: entry.start_s)
-    starts = np.array([entry.start_s for entry in by_start])
-    highest = np.array([_highest(entry) for entry in by_start])
-    lowest_after = np.append(np.minimum.accumulate(highest[::-1])[::-1], inf)
-    following = np.searchsorted(starts, [entry.end_s for entry in made], side="right")
-    for entry, index in zip(made, following.tolist(), strict=True):
-        entry.ceiling = min(entry.ceiling, float(lowest_after[index]))
-
-
-def _highest(entry: Entry) -> float:
-    return entry.ceiling if entry.is_read or entry.revision is None else entry.revision
-
-
-def _read(entry: Entry, cell: int, _labels: _Labels, state: State) -> Iterable[State]:
+def _read(entry: Entry, cell: int, state: State) -> Iterable[State]:
     at, cells = state
     if not _sees(entry, cells[cell]):
         return ()
     at = max(at, entry.floor)
     return ((at, cells),) if at < entry.ceiling else ()
+
+
+def _stays(read: Entry, cell: int, state: State) -> bool:
+    """Whether a read is possible where the store is."""
+    at, cells = state
+    return read.floor <= at < read.ceiling and _sees(read, cells[cell])
 
 
 def _sees(read: Entry, held: Cell) -> bool:

@@ -7,7 +7,7 @@ Times are seconds since the run began, on the run's one monotonic clock. A histo
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -32,6 +32,7 @@ __all__ = [
     "PodChange",
     "PodsRunning",
     "ReadyChange",
+    "Revision",
 ]
 
 Outcome: TypeAlias = Literal["ok", "fail", "info"]
@@ -41,6 +42,9 @@ OperationType: TypeAlias = Literal["read", "write", "cas", "create", "delete", "
 """read: linearizable get · write: unconditional update · cas: update with a resourceVersion · create · delete.
 Of the store itself also: txn · compact · lease (grant, renew, revoke), and a read need not be linearizable.
 """
+
+
+Revision: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +62,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     type: OperationType
     key: str
     value: str | None = None
-    expected: int | None = None
+    expected: Revision | None = None
     invoked_s: float
     completed_s: float | None = None
     outcome: Outcome
-    revision: int | None = None
+    revision: Revision | None = None
     error: str | None = None
     store: StoreCall | None = None
 

@@ -217,6 +217,20 @@ def test_two_unknown_writes_of_one_value_are_told_apart_by_search():
     convicted(*base, read("a", "2", 7, 3, 4), write("a", "3", 8, 4.5, 5), read("a", "2", 9, 5.2, 5.5), of="no order")
 
 
+def test_each_loose_revision_needs_a_writer_of_its_own():
+    """Two writes of one value, and revisions that only refusals show: who made which does not matter, how many does."""
+    base = [create("a", "1", 5, 0, 1), unknown("write", "a", "2", 2), unknown("write", "a", "2", 2)]
+    seen = [op("cas", "a", 3 + i, 3.5 + i, "fail", value="9", expected=4, revision=6 + i) for i in range(3)]
+    assert holds(*base, *seen[:2]).method == "by revision"
+    convicted(*base, *seen, of="no order explains a")
+
+
+def test_loose_revision_is_made_by_who_was_asked_before_it_was_seen():
+    base = [create("a", "1", 5, 0, 1), unknown("write", "a", "2", 2), unknown("write", "a", "2", 6)]
+    assert holds(*base, read("a", "2", 7, 3, 4), read("a", "2", 8, 7, 8)).method == "by revision"
+    convicted(*base, read("a", "2", 7, 3, 4), read("a", "2", 8, 4.5, 5), of="no order explains a")
+
+
 def test_refusal_that_shows_the_current_revision_is_a_read():
     stale = op("cas", "a", 4, 5, "fail", value="9", expected=3, revision=5)
     convicted(create("a", "1", 5, 0, 1), write("a", "2", 6, 2, 3), stale, of="stale read", guilty=[stale])
@@ -234,6 +248,7 @@ def test_exhausted_budget_is_unknown_and_never_a_verdict():
     operations = [create("a", "0", 5, 0, 1)]
     operations += [unknown("write", "a", "x", 2) for _ in range(6)]
     operations += [op("read", "a", 3 + i, 3.5 + i, value="x", revision=10 + i) for i in range(6)]
+    operations += [unknown("delete", "a", None, 9), read("a", None, 0, 10, 11)]
     verdict = check(operations, budget=3)
     assert verdict.verdict is None
     assert "undecided after" in verdict.explanation[0]

@@ -10,7 +10,7 @@ def put(value, start_s, end_s=math.inf):
 
 
 def get(value, start_s, end_s):
-    return Step(start_s, end_s, lambda state: (state,) if state == value else (), reads_only=True)
+    return Step(start_s, end_s, sees=lambda state: state == value)
 
 
 def verdict(*steps, budget=1000):
