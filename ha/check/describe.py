@@ -17,7 +17,7 @@ from ha.history.store import (
     Txn,
 )
 
-__all__ = ["describe"]
+__all__ = ["describe", "what"]
 
 _SIGNS = {"equal": "=", "not_equal": "≠", "less": "<", "greater": ">"}
 _FEW = 4
@@ -29,10 +29,11 @@ def describe(operation: Operation) -> str:
     who = f"{operation.workload} client {operation.client}"
     if operation.store is not None:
         return f"{who} at {operation.store.member}: {_call(operation, operation.store)} [{_when(operation)}]"
-    return f"{who}: {_what(operation)} [{_when(operation)}]"
+    return f"{who}: {what(operation)} [{_when(operation)}]"
 
 
-def _what(operation: Operation) -> str:
+def what(operation: Operation) -> str:
+    """What was asked of an object, and answered."""
     demand = "" if operation.expected is None else f" over revision {operation.expected}"
     if operation.type == "read":
         return f"read {operation.key} -> {_seen(operation)}"

@@ -43,6 +43,8 @@ class Linearizability:
     explanation: list[str] = field(default_factory=list)
     method: str = "by revision"
     operations: Sequence[Operation | Call] = ()
+    keys: Sequence[str] = ()
+    """Of which all operations together convict, where those named alone do not."""
 
 
 def check(operations: Sequence[Operation], *, budget: int = BUDGET) -> Linearizability:
@@ -59,7 +61,7 @@ def check_columns(columns: Columns, *, budget: int = BUDGET) -> Linearizability:
         settled = settle(order, budget=budget)
     except Conviction as conviction:
         method = "by revision and search" if searching else "by revision"
-        return Linearizability(False, conviction.explanation, method, conviction.operations)
+        return Linearizability(False, conviction.explanation, method, conviction.operations, conviction.keys)
     if not settled.keys:
         return Linearizability(True)
     method = f"by revision, and by search over {len(settled.keys)} keys ({settled.visited} configurations)"

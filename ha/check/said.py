@@ -13,6 +13,7 @@ All else (reads without an answer, plain refusals) says nothing and is left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -31,8 +32,10 @@ Booleans = NDArray[np.bool_]
 class Conviction(Exception):  # noqa: N818  (it ends a proof, it is no error)
     """No order can explain these operations."""
 
-    def __init__(self, reason: str, *guilty: Operation) -> None:
+    def __init__(self, reason: str, *guilty: Operation, keys: Sequence[str] = ()) -> None:
+        """`keys`: all of their operations together show it, if not those that are named alone."""
         super().__init__(reason)
+        self.keys = keys
         self.operations = list(dict.fromkeys(guilty))
         self.explanation = [reason, *map(describe, self.operations)]
 

@@ -31,6 +31,7 @@ S = TypeVar("S", bound=Hashable)
 MEMORY_BYTES = 1 << 30
 """What the configurations of a search may take."""
 _CONFIGURATION_BYTES = 500
+_TOLD_EVERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,16 @@ def search(
     budget: int,
     hopeless: Hopeless[S] | None = None,
     backwards: bool = False,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Found:
     """Look for an order of `steps` that respects real time and that `apply` admits from `initial` on.
 
     Two steps are ordered by real time when one returned strictly before the other was invoked. `stuck` is the step
     whose return was the latest that any order reached. `backwards` tries the other alternatives first.
+    `tell` is told now and then how many configurations were visited.
     """
-    return _Search(Timeline(steps), hopeless, backwards=backwards).run(initial, budget)
+    tell(0)
+    return _Search(Timeline(steps), hopeless, backwards=backwards).run(initial, budget, tell)
 
 
 class _Search(Generic[S]):
@@ -75,7 +79,7 @@ class _Search(Generic[S]):
         self._backwards = backwards
         self._seen: dict[tuple[int, S, int], list[tuple[int, int]]] = {}
 
-    def run(self, initial: S, budget: int) -> Found:
+    def run(self, initial: S, budget: int, tell: Callable[[int], None]) -> Found:
         stack: list[_Configuration[S]] = [(0, initial, 0, 0, 0)]
         visited, farthest, end = 0, -1, len(self._nodes)
         while stack:
@@ -88,6 +92,8 @@ class _Search(Generic[S]):
             if visited >= budget or visited + len(stack) >= self._most:
                 return Found(None, visited)
             visited += 1
+            if not visited % _TOLD_EVERY:
+                tell(visited)
             stack += self._next(at, state, changed, read, spent)
         stuck = self._nodes[farthest]
         assert stuck is not None, "every order gets stuck at a return"

@@ -77,9 +77,9 @@ def _search(order: Order, keys: Sequence[int], budget: int) -> Found:
     found = search(steps, (0, (None,) * len(keys)), budget=budget)
     if found.verdict is False:
         assert found.stuck is not None, "a refutation got stuck somewhere"
-        names = ", ".join(map(order.name, keys))
-        stuck = subject[found.stuck].operation
-        raise Conviction(f"no order explains {names}: every one gets stuck at this operation", stuck)
+        names = list(map(order.name, keys))
+        reason = f"no order explains {', '.join(names)}: every one gets stuck at this operation"
+        raise Conviction(reason, subject[found.stuck].operation, keys=names)
     return found
 
 

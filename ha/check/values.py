@@ -9,6 +9,7 @@ budget of all is used up. Every other time the alternatives are tried the other 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ha.check.linearizability import Linearizability
 from ha.check.registers import Value, growth, says_something, step
@@ -40,12 +41,12 @@ def check(
     while left:
         unknown: list[list[Call]] = []
         for number, key in enumerate(left):
-            progress(len(left) - number + len(unknown), visited)
-            found = _search(key, initial, min(share, budget - visited), backwards=backwards)
+            tell = partial(_tell, progress, len(left) - number + len(unknown), visited)
+            found = _search(key, initial, min(share, budget - visited), backwards=backwards, tell=tell)
             visited += found.visited
             if found.verdict is False:
-                assert found.stuck is not None, "a refutation got stuck somewhere"
-                return _violated(key, key[found.stuck], visited)
+                reason = f"no order of the operations on {key[0].key} explains all answers"
+                return Linearizability(False, [reason], _method(visited), key)
             if found.verdict is None:
                 unknown.append(key)
         if unknown and (visited >= budget or share >= budget):
@@ -54,11 +55,9 @@ def check(
     return Linearizability(True, [], _method(visited))
 
 
-def refute(calls: Sequence[Call], *, initial: Value, budget: int) -> Call | None:
-    """The operation that no order of those of one key gets past; None: there is one, or the budget is too small."""
-    said = [call for call in calls if says_something(call)]
-    found = _search(said, initial, budget)
-    return said[found.stuck] if found.verdict is False and found.stuck is not None else None
+def refute(calls: Sequence[Call], *, initial: Value, budget: int) -> bool:
+    """Whether there certainly is no order of the operations of one key, which all say something."""
+    return _search(calls, initial, budget).verdict is False
 
 
 def _by_key(calls: Sequence[Call]) -> dict[str, list[Call]]:
@@ -69,18 +68,24 @@ def _by_key(calls: Sequence[Call]) -> dict[str, list[Call]]:
     return keys
 
 
-def _search(calls: Sequence[Call], initial: Value, budget: int, *, backwards: bool = False) -> Found:
+def _tell(progress: Callable[[int, int], None], keys: int, before: int, visited: int) -> None:
+    progress(keys, before + visited)
+
+
+def _search(
+    calls: Sequence[Call],
+    initial: Value,
+    budget: int,
+    *,
+    backwards: bool = False,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Found:
     steps = [step(call) for call in calls]
-    return search(steps, initial, budget=budget, hopeless=growth(calls, steps), backwards=backwards)
+    return search(steps, initial, budget=budget, hopeless=growth(calls, steps), backwards=backwards, tell=tell)
 
 
 def _method(visited: int) -> str:
     return f"by search ({visited:,} configurations)"
-
-
-def _violated(key: Sequence[Call], stuck: Call, visited: int) -> Linearizability:
-    reason = f"no order explains {stuck.key}: every one gets stuck at the {stuck.type} of client {stuck.client}"
-    return Linearizability(False, [reason], _method(visited), list(key))
 
 
 def _undecided(keys: Sequence[Sequence[Call]], visited: int) -> Linearizability:

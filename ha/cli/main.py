@@ -11,18 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import ha
-from ha.cli import bench, chaos, clusters, doctor, exits, fuzz, report, run, schema, validate
+from ha.cli import bench, chaos, check, clusters, doctor, exits, fuzz, report, run, schema, validate
 from ha.cli.errors import CommandError
 from ha.spec.load import SpecError
 
 __all__ = ["main"]
 
-_COMMANDS = (run, fuzz, validate, schema, report, bench, clusters, chaos, doctor)
+_COMMANDS = (run, fuzz, check, validate, schema, report, bench, clusters, chaos, doctor)
 _EXAMPLES = """\
 examples:
   ha run stacked-3                               kill the etcd leader's node under load, and judge it
   ha run external-3 --chaos kill-control-plane   another topology, another failure
   ha fuzz stacked-3 --budget 60s                 search for a schedule of faults that breaks it, in simulation
+  ha check history.jsonl                         judge a recorded history, of ours or of another tool
   ha up stacked-3; ha status; ha down            a cluster that stays, for kubectl
   ha chaos pause etcd-leader --for 5s            a fault, by hand, on a cluster that stays
 """

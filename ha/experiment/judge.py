@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from ha.check import availability, claims, durability, linearizability, recovery, summary, verdict
+from ha.check import availability, claims, counterexample, durability, linearizability, recovery, summary, verdict
 from ha.check.durability import LostWrite
 from ha.check.linearizability import Linearizability
 from ha.check.load import standstills
@@ -16,6 +16,7 @@ from ha.experiment.invariants import invariants
 from ha.experiment.recording import Recording
 from ha.experiment.run import Observed
 from ha.history import Event, FaultEvent
+from ha.history.columns import Columns
 from ha.history.result import Checks, Claim, FaultRecord, Result, Run
 from ha.spec import Scenario
 from ha.spec.durations import format_duration
@@ -42,7 +43,8 @@ def judge(
     load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
     nodes = observed.plan.records()
     objects = [o for o in operations if o.store is None]  # the others have a checker of their own
-    linear = linearizability.check(objects)
+    columns = Columns.of(objects)
+    linear = linearizability.check_columns(columns)
     lost = durability.lost_writes(objects, final_reads)
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
     recoveries = recovery.recoveries(recording.events, load, nodes)
@@ -69,7 +71,7 @@ def judge(
         experiment=scenario.experiment.name,
         claim=scenario.experiment.claim,
         claims=claimed,
-        checks=_checks(linear, lost, explained),
+        checks=_checks(linear, columns, lost, explained),
         arrivals=observed.arrivals,
         operations=summary.counts(load),
         watches=summary.watch_counts(recording.watches),
@@ -98,12 +100,13 @@ def judge(
     return Run(result=result, operations=operations, events=events)
 
 
-def _checks(linear: Linearizability, lost: Sequence[LostWrite], explained: Sequence[str]) -> Checks:
+def _checks(linear: Linearizability, columns: Columns, lost: Sequence[LostWrite], explained: Sequence[str]) -> Checks:
     return Checks(
         linearizable=linear.verdict,
         lost_writes=len(lost),
         explanation=[*linear.explanation, *map(str, lost), *explained],
         method=linear.method,
+        counterexample=counterexample.of_operations(linear, columns) if linear.verdict is False else [],
     )
 
 

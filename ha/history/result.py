@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ha.history import Event, Operation
+from ha.history.act import Act
 
 __all__ = [
     "PHASES",
@@ -144,6 +145,8 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True):
     """What convicted the run, naming operations; empty when nothing did."""
     method: str = ""
     """How linearizability was decided: by revision, by search, or both."""
+    counterexample: list[Act] = []
+    """The few operations that no order explains, if it was refuted."""
 
 
 class FaultRecord(msgspec.Struct, frozen=True, kw_only=True):

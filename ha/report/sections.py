@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run, Unavailability
 from ha.report import words
 from ha.report.charts import Chart, table
+from ha.report.counterexample import picture
 from ha.report.markup import Markup, el, fragment
 from ha.report.tables import SIGN_CLASSES, fact_table, figure_cells, grid, sign_cell
 from ha.spec.faults import INSTANT
@@ -100,7 +101,14 @@ def judgements(result: Result) -> Markup:
     return fragment(
         grid(["", "Expectation", "Measured"], rows, signs=True),
         explanation if result.checks.explanation else None,
+        _counterexample(result) if result.checks.counterexample else None,
     )
+
+
+def _counterexample(result: Result) -> Markup:
+    note = "In red the answer that no order of these operations explains; dashed what is of unknown outcome."
+    drawn = picture(result.checks.counterexample, "Not linearizable", "s")
+    return el("figure", el("div", drawn, class_="scroll"), el("figcaption", note))
 
 
 def _judgement(expectation: str, measured: str, mark: tuple[str, str]) -> list[Markup]:

@@ -7,12 +7,13 @@ error with its line, what stands there and what may stand there, because a check
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
+from ha.history import Operation
 from ha.history.calls import Call
 from ha.history.columns import Columns
 from ha.history.jsonl import HistoryFormatError
@@ -28,16 +29,18 @@ class History:
     """What a file tells. Either `columns` (of a store that tells revisions) or `calls` are there."""
 
     columns: Columns | None = None
-    calls: Sequence[Call] = field(default_factory=list)
+    calls: Sequence[Call] = ()
+    store: Sequence[Operation] = ()
+    """Operations on a store itself, with their requests and answers."""
     initial: str | None = None
     """What keys hold in the beginning, where `calls` are there."""
-    unit: str = "line"
-    """What times are counted in: ``line``, or ``s``."""
+    unit: Literal["line", "s"] = "line"
+    """What times are counted in."""
     torn: bool = False
     """The last line was not written to its end, and is left out."""
 
     def __len__(self) -> int:
-        return len(self.calls) if self.columns is None else len(self.columns)
+        return len(self.calls if self.columns is None else self.columns) + len(self.store)
 
 
 @dataclass(frozen=True, slots=True)

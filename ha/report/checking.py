@@ -1,0 +1,151 @@
+"""What `ha check` found: one history at length, several as a table; and what it is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic  # noqa: TID251  (when to redraw is a matter of real time)
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ha.history.act import Act
+from ha.report import words
+from ha.report.progress import live_display
+from ha.report.terminal import mark, plain_table
+
+__all__ = ["CheckProgress", "Checked", "CheckedHistory", "Ruling", "render"]
+
+Ruling: TypeAlias = Literal["linearizable", "not linearizable", "undecided"]
+
+_SIGNS: dict[Ruling, str] = {"linearizable": "✓", "not linearizable": "✗", "undecided": "?"}
+_STYLES: dict[Ruling, str] = {
+    "linearizable": "bold green", "not linearizable": "bold red", "undecided": "bold yellow"
+}  # fmt: skip
+_PERIOD_S = 0.2
+_FIRST_LINE_S = 5.0
+
+
+class CheckedHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one file. `read_s`, `checked_s`: how long it took to read, and to judge."""
+
+    file: str
+    format: str | None
+    """None: the file is empty."""
+    verdict: Ruling
+    operations: int
+    read_s: float
+    checked_s: float
+    method: str
+    explanation: Sequence[str] = ()
+    counterexample: Sequence[Act] = ()
+    """The few operations that no order explains."""
+    unit: Literal["s", "line"] = "s"
+    """What the times of the counterexample are counted in."""
+    picture: str | None = None
+    """Where it is drawn."""
+    torn: bool = False
+    """The last line was not written to its end, and was left out."""
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``ha check --json`` prints."""
+
+    schema: Literal["ha/check/v1"] = "ha/check/v1"
+    histories: Sequence[CheckedHistory]
+
+
+def render(found: Sequence[CheckedHistory]) -> RenderableType:
+    """All that was found."""
+    return _at_length(found[0]) if len(found) == 1 else _table(found)
+
+
+def _at_length(one: CheckedHistory) -> RenderableType:
+    head = Text()
+    head.append(f"{_SIGNS[one.verdict]} {one.verdict.capitalize()}", style=_STYLES[one.verdict])
+    head.append(f"  {one.file}\n", style="bold")
+    head.append(
+        f"{words.plural(one.operations, 'operation')} ({one.format or 'empty'}), read in {_time(one.read_s)}, "
+        f"judged {one.method} in {_time(one.checked_s)}"
+    )
+    if one.torn:
+        head.append("\nIts last line was not written to the end, and is left out.", style="yellow")
+    for line in one.explanation:
+        head.append(f"\n{line[:1].upper()}{line[1:]}", style="red" if one.verdict == "not linearizable" else "yellow")
+    parts: list[RenderableType] = [head, *([_acts(one)] if one.counterexample else [])]
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
+
+
+def _acts(one: CheckedHistory) -> Table:
+    table = plain_table("", "client", "operation", "from", "to", right=2)
+    for act in one.counterexample:
+        end = "never known" if act.end is None else _moment(act.end, one.unit)
+        style = "red" if act.guilty else ""
+        sign = mark("✗") if act.guilty else ""
+        table.add_row(sign, Text(act.client), Text(act.what, style=style), _moment(act.start, one.unit), end)
+    return table
+
+
+def _moment(at: float, unit: str) -> str:
+    return f"line {at:.0f}" if unit == "line" else f"{at:.6f} s"
+
+
+def _table(found: Sequence[CheckedHistory]) -> RenderableType:
+    table = plain_table("", "history", "operations", "judged in", "method", "", right=0)
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for one in found:
+        shown = ""
+        if one.counterexample:
+            shown = f"{len(one.counterexample)} operations" + (f": {one.picture}" if one.picture else "")
+        elif one.verdict == "undecided":
+            shown = one.verdict
+        sign, method = mark(_SIGNS[one.verdict]), Text(one.method)
+        table.add_row(sign, Text(one.file), words.count(one.operations), _time(one.checked_s), method, Text(shown))
+    rulings = [one.verdict for one in found]
+    counts = [f"{rulings.count(ruling):,} {ruling}" for ruling in _SIGNS if ruling in rulings]
+    return Group(
+        table, Text(f"\n{words.plural(len(found), 'history').replace('historys', 'histories')}: {', '.join(counts)}")
+    )
+
+
+def _time(taken_s: float) -> str:
+    return words.milliseconds(taken_s * 1000)
+
+
+class CheckProgress:
+    """What is being done, on stderr: on a terminal one line that changes, elsewhere a line when it has taken long."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._live = live_display(console, lambda: Text(self._text, style="dim"))
+        self._text = ""
+        self._begun_s = self._told_s = clock()
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.transient = True
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._text = ""
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """What is being done."""
+        now_s = self._clock()
+        self._text = f"{now_s - self._begun_s:6.1f} s  {text}"
+        if now_s >= self._told_s + (_FIRST_LINE_S if self._live is None else _PERIOD_S):
+            self._told_s = now_s
+            if self._live is None:
+                self._console.print(Text(self._text), soft_wrap=True)
+            else:
+                self._live.refresh()
