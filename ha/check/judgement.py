@@ -1,4 +1,4 @@
-"""Whose history it may be, the verdict on it: which engine decides, and the counterexample."""
+"""Whosever history it may be, the verdict on it: which engine decides, and what shows a violation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ha.history import Operation
 from ha.history.act import Act
 from ha.history.formats import History
 
-__all__ = ["Judgement", "judge"]
+__all__ = ["Judgement", "acts", "judge"]
 
 _SHOWN = 10
 """More violations than this of a store's model are counted."""
@@ -25,59 +25,54 @@ class Judgement:
     verdict: bool | None
     method: str
     explanation: Sequence[str] = ()
-    acts: Sequence[Act] = ()
-    """The few operations that no order explains."""
+    objects: Linearizability | None = None
+    """Of what was asked of objects, registers or texts, if anything was."""
 
 
 def judge(
     history: History, *, budget: int = values.BUDGET, progress: Callable[[str], None] = lambda _: None
 ) -> Judgement:
     """Judge a history. `progress` is told what is being done. Raises ValueError for one that cannot be judged."""
-    found = [_objects(history, budget, progress)] if history.columns is not None or history.calls else []
+    objects = _objects(history, budget, progress) if history.columns is not None or history.calls else None
+    store = None
     if history.store:
-        progress("the answers of the store")
-        found.append(_store(history.store))
+        progress("the answers of the store are held against its model")
+        store = _store(history.store)
+    found = [one for one in (objects, store) if one is not None]
     verdicts = [one.verdict for one in found]
     return Judgement(
         verdict=False if False in verdicts else None if None in verdicts else True,
-        method=", ".join(one.method for one in found) or "nothing was asked",
+        method=", ".join(one.method for one in found) or "by nothing",
         explanation=[line for one in found for line in one.explanation],
-        acts=[act for one in found for act in one.acts],
+        objects=objects,
     )
 
 
-def _objects(history: History, budget: int, progress: Callable[[str], None]) -> Judgement:
+def acts(history: History, judgement: Judgement) -> list[Act]:
+    """The few operations on objects that no order explains; none where there is an order."""
+    objects = judgement.objects
+    if objects is None or objects.verdict is not False:
+        return []
     if history.columns is not None:
-        progress("the order of revisions")
-        linear = linearizability.check_columns(history.columns, budget=budget)
-    else:
-        linear = values.check(
-            history.calls,
-            initial=history.initial,
-            budget=budget,
-            progress=lambda keys, visited: progress(f"{keys:,} keys to search, {visited:,} configurations visited"),
-        )
-    acts: list[Act] = []
-    if linear.verdict is False:
-        progress("the few operations that show it")
-        acts = _acts(history, linear)
-    return Judgement(verdict=linear.verdict, method=linear.method, explanation=_reasons(linear, acts), acts=acts)
+        return counterexample.of_operations(objects, history.columns)
+    return counterexample.of_calls(objects, history.initial)
 
 
-def _acts(history: History, linear: Linearizability) -> list[Act]:
+def _objects(history: History, budget: int, progress: Callable[[str], None]) -> Linearizability:
     if history.columns is not None:
-        return counterexample.of_operations(linear, history.columns)
-    return counterexample.of_calls(linear, history.initial)
+        progress("operations are put in the order of revisions")
+        return linearizability.check_columns(history.columns, budget=budget)
+    return values.check(
+        history.calls,
+        initial=history.initial,
+        budget=budget,
+        progress=lambda keys, visited: progress(f"{keys:,} keys to search, {visited:,} configurations visited"),
+    )
 
 
-def _reasons(linear: Linearizability, acts: Sequence[Act]) -> Sequence[str]:
-    """Operations that are shown are not told as well."""
-    return linear.explanation[:1] if acts else linear.explanation
-
-
-def _store(operations: Sequence[Operation]) -> Judgement:
+def _store(operations: Sequence[Operation]) -> Linearizability:
     """Nobody knows here who else compacts, nor which faults excuse a lease that outlived its time."""
     facts = Facts.of(operations)
     broken = [*store_model.violations(facts, sole=False), *locks.violations(facts)]
     more = [f"and {len(broken) - _SHOWN} more"] if len(broken) > _SHOWN else []
-    return Judgement(verdict=not broken, method="by the store's model", explanation=[*map(str, broken[:_SHOWN]), *more])
+    return Linearizability(not broken, [*map(str, broken[:_SHOWN]), *more], "by the store's model")

@@ -46,10 +46,8 @@ def place(said: Said, chains: Chains, binding: Binding) -> Placed:
             break
         position[absences.entries] = raised
     ceiling[absences.entries] = absences.ceilings
-    lost = absences.lost(floor)
-    wrong = np.flatnonzero(
-        np.where(said.is_read, floor >= ceiling, (said.revision != NONE) & (said.revision <= floor)) | lost
-    )
+    below = (said.revision != NONE) & (said.revision <= floor)
+    wrong = np.flatnonzero(np.where(said.is_read, floor >= ceiling, below))
     if len(wrong):
         first = int(wrong[np.argmin(said.start_s[wrong])])
         raise _conviction(said, chains, first, int(ceiling[first]), sweep.above(first, position))
@@ -93,7 +91,6 @@ class _Absences:
     """
 
     def __init__(self, said: Said, chains: Chains, binding: Binding) -> None:
-        self._said = said
         self.entries = np.flatnonzero(said.is_read & (said.revision == 0))
         key = said.key[self.entries]
         deletable = [k for k, open_ in binding.open.items() if any(said.deletes[write] for write in open_)]
@@ -119,9 +116,3 @@ class _Absences:
             later = np.where(gap < len(ends), starts[np.minimum(gap, len(ends) - 1)], 0)
             found[where] = np.where(floors[where] < self._first[where], 0, later)
         return found
-
-    def lost(self, floor: Integers) -> Integers:
-        """By entry: whether it found nothing where something certainly was."""
-        lost = np.zeros(len(self._said), bool)
-        lost[self.entries] = floor[self.entries] >= self.ceilings
-        return lost

@@ -13,11 +13,12 @@ from time import perf_counter  # noqa: TID251  (how long it takes is told)
 
 from rich.console import Console
 
-from ha.check.judgement import Judgement, judge
+from ha.check.judgement import acts, judge
 from ha.check.values import BUDGET
 from ha.cli import exits
 from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
+from ha.history.act import Act
 from ha.history.formats import History, detect, registry
 from ha.history.jsonl import HistoryFormatError
 from ha.report.checking import Checked, CheckedHistory, CheckProgress, Ruling, render
@@ -94,6 +95,8 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
     read_s = perf_counter()
     judgement = judge(history, budget=arguments.budget, progress=say)
     checked_s = perf_counter()
+    say("the few operations that show it are looked for")
+    shown = acts(history, judgement)
     return CheckedHistory(
         file=str(file),
         format=name,
@@ -101,11 +104,12 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
         operations=len(history),
         read_s=round(read_s - begun_s, 6),
         checked_s=round(checked_s - read_s, 6),
+        shrunk_s=round(perf_counter() - checked_s, 6),
         method=judgement.method,
-        explanation=judgement.explanation,
-        counterexample=judgement.acts,
+        explanation=judgement.explanation[:1] if shown else judgement.explanation,
+        counterexample=shown,
         unit=history.unit,
-        picture=_draw(judgement, history, file, target),
+        picture=_draw(shown, f"{file.name}: {judgement.explanation[0]}", history.unit, target) if shown else None,
         torn=history.torn,
     )
 
@@ -130,13 +134,12 @@ def _read(file: Path, name: str | None, say: partial[None]) -> tuple[str | None,
         gc.enable()
 
 
-def _draw(judgement: Judgement, history: History, file: Path, target: Path | None) -> str | None:
-    if target is None or not judgement.acts:
+def _draw(shown: Sequence[Act], title: str, unit: str, target: Path | None) -> str | None:
+    if target is None:
         return None
-    title = f"{file.name}: {judgement.explanation[0]}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(picture(judgement.acts, title, history.unit) + "\n", encoding="utf-8")
+        target.write_text(picture(shown, title, unit) + "\n", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{target}: cannot be written: {error.strerror}", exits.BAD_INPUT) from error
     return str(target)

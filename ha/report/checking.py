@@ -31,7 +31,9 @@ _FIRST_LINE_S = 5.0
 
 
 class CheckedHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """The verdict on one file. `read_s`, `checked_s`: how long it took to read, and to judge."""
+    """The verdict on one file. `read_s`, `checked_s`, `shrunk_s`: how long it took to read it, to judge it, and to find
+    the few operations that show a violation.
+    """
 
     file: str
     format: str | None
@@ -40,6 +42,7 @@ class CheckedHistory(msgspec.Struct, frozen=True, kw_only=True):
     operations: int
     read_s: float
     checked_s: float
+    shrunk_s: float
     method: str
     explanation: Sequence[str] = ()
     counterexample: Sequence[Act] = ()

@@ -93,12 +93,14 @@ def _correct(random: Random) -> list[Operation]:
     keys = ["a", "b"][: random.randint(1, 2)]
     style = random.choice(("register", "register", "mixed", "mixed", "vague"))
     spread = random.choice((0.5, 2.0, 4.0))
+    coarse = random.random() < 0.25
     store: dict[str, tuple[int, str]] = {}
     revision = 1
     operations = []
     for moment in range(length):
         o, store, revision = _operate(random, random.choice(keys), style, store, revision, moment)
         times = (moment - random.random() * spread, moment + random.random() * spread)
+        times = (float(round(times[0])), float(round(times[1]))) if coarse else times
         completed = None if o.outcome == "info" and random.random() < 0.5 else times[1]
         operations.append(msgspec.structs.replace(o, client=moment, invoked_s=times[0], completed_s=completed))
     return operations

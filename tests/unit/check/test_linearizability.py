@@ -231,6 +231,13 @@ def test_loose_revision_is_made_by_who_was_asked_before_it_was_seen():
     convicted(*base, read("a", "2", 7, 3, 4), read("a", "2", 8, 4.5, 5), of="no order explains a")
 
 
+def test_loose_revision_is_made_by_who_wrote_its_value():
+    base = [create("a", "1", 5, 0, 1), *(unknown("write", "a", value, 2) for value in ("2", "2", "3"))]
+    seen = [read("a", "2", 6 + i, 3 + i, 3.5 + i) for i in range(3)]
+    assert holds(*base, *seen[:2]).method == "by revision"
+    convicted(*base, *seen, of="no order explains a")
+
+
 def test_refusal_that_shows_the_current_revision_is_a_read():
     stale = op("cas", "a", 4, 5, "fail", value="9", expected=3, revision=5)
     convicted(create("a", "1", 5, 0, 1), write("a", "2", 6, 2, 3), stale, of="stale read", guilty=[stale])
