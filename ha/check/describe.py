@@ -22,6 +22,8 @@ __all__ = ["describe", "what"]
 _SIGNS = {"equal": "=", "not_equal": "≠", "less": "<", "greater": ">"}
 _FEW = 4
 """More keys than this are counted."""
+_LONG = 40
+"""Of a value that is longer only the beginning is shown."""
 
 
 def describe(operation: Operation) -> str:
@@ -80,7 +82,7 @@ def _request(request: StoreRequest) -> str:
             return f"{kind} {_keys(request)}" + (f" at revision {request.revision}" if request.revision else "")
         case Put():
             lease = f" with lease {request.lease:x}" if request.lease else ""
-            return f"put {request.key} = {request.value!r}{lease}"
+            return f"put {request.key} = {_value(request.value)}{lease}"
         case Delete():
             return f"delete {_keys(request)}"
         case Txn():
@@ -92,6 +94,10 @@ def _request(request: StoreRequest) -> str:
         case LeaseGrant() | LeaseKeepAlive() | LeaseRevoke():
             verb = {LeaseGrant: "grant", LeaseKeepAlive: "renew", LeaseRevoke: "revoke"}[type(request)]
             return f"{verb} lease {request.lease:x}"
+
+
+def _value(value: str) -> str:
+    return repr(value) if len(value) <= _LONG else f"{value[: _LONG // 2]!r}… of {len(value)} bytes"
 
 
 def _keys(request: Range | Delete) -> str:
@@ -107,10 +113,11 @@ def _told(request: StoreRequest, answer: StoreAnswer) -> str:
     elif isinstance(request, Range | Delete):
         parts.append(f"{answer.count} keys")
     if len(answer.kvs) > _FEW:
-        parts.append(f"of revisions {', '.join(str(kv.mod_revision) for kv in answer.kvs)}")
+        first = ", ".join(str(kv.mod_revision) for kv in answer.kvs[:_FEW])
+        parts.append(f"of revisions {first} and {len(answer.kvs) - _FEW} more")
     else:
         parts += [
-            f"{kv.key} = {kv.value!r} (made {kv.create_revision}, at {kv.mod_revision}, version {kv.version})"
+            f"{kv.key} = {_value(kv.value)} (made {kv.create_revision}, at {kv.mod_revision}, version {kv.version})"
             for kv in answer.kvs
         ]
     if answer.ttl_s:

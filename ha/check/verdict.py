@@ -5,6 +5,9 @@ or when a bound was broken; *inconclusive* when the run did not put the claim to
 attests, a bound that could not be measured, a history that says nothing; *pass* otherwise. A claim about whatever
 strikes is put to the test by the faults that do. Failing comes first: what was convicted stays convicted however
 little else was learned.
+
+Where it is claimed that a checker convicts, the claim holds when it does. When it does not, the run fails, or is
+inconclusive if the claim was not put to the test; whatever else was found decides nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from ha.check.linearizability import Linearizability
 from ha.check.summary import group_of
 from ha.history import Operation
 from ha.history.result import Checker, Claim, FaultRecord, Verdict
+from ha.spec import Conviction
 
 __all__ = ["convicted_by", "judge"]
 
@@ -37,20 +41,28 @@ def judge(
     faults: Sequence[FaultRecord],
     faults_planned: int,
     faults_may_miss: bool,
+    conviction: Conviction | None,
 ) -> tuple[Verdict, str]:
     """Verdict and reason. `load`: what was asked under load, set-up and final reads left out. `standstills`:
     sentences of `ha.check.load`. `unverified`: keys of acknowledged writes that no final read covers.
     `faults_planned`: the entries of the schedule, each of which makes one fault at least. `faults_may_miss`: the claim
-    is about those that struck.
+    is about those that struck. `conviction`: who is claimed to convict the engine that ran; None: nobody.
     """
-    failure = _failure(linearizability, lost, claims)
-    if failure is not None:
-        return "fail", failure
+    findings = list(_findings(linearizability, lost, claims))
+    if conviction is not None:
+        found = next((told for checker, told in findings if checker == conviction.by), None)
+        if found is not None:
+            return "pass", f"As is claimed, {conviction.by} convicts {conviction.engine}: {found}"
+    elif findings:
+        return "fail", findings[0][1]
     struck = [] if faults_may_miss else faults
     missed = () if faults_may_miss else _missed(faults, faults_planned)
     doubt = next(chain(missed, _doubts(load, standstills, unverified, claims, struck)), None)
     if doubt is not None:
         return "inconclusive", doubt
+    if conviction is not None:
+        instead = f"; instead: {findings[0][1]}" if findings else "."
+        return "fail", f"{conviction.by} does not convict {conviction.engine}, as is claimed{instead}"
     others = f" and {_count(len(claims), 'claim')} held" if claims else ""
     return "pass", f"The history is linearizable, nothing acknowledged was lost{others}."
 
@@ -63,19 +75,21 @@ def convicted_by(linearizability: Linearizability, lost: Sequence[LostWrite], cl
     return [checker for checker in get_args(Checker) if checker in guilty]
 
 
-def _failure(linearizability: Linearizability, lost: Sequence[LostWrite], claims: Sequence[Claim]) -> str | None:
+def _findings(
+    linearizability: Linearizability, lost: Sequence[LostWrite], claims: Sequence[Claim]
+) -> Iterator[tuple[Checker | None, str]]:
+    """What fails a run, the gravest first: who found it (None: nobody could decide), and a sentence."""
     if linearizability.verdict is False:
-        return f"The history is not linearizable: {linearizability.explanation[0]}."
+        yield "linearizability", f"The history is not linearizable: {linearizability.explanation[0]}."
     if lost:
-        return f"{_count(len(lost), 'acknowledged write')} lost: {lost[0]}."
+        yield "durability", f"{_count(len(lost), 'acknowledged write')} lost: {lost[0]}."
     if linearizability.verdict is None:
-        return f"Linearizability could not be established: {linearizability.explanation[0]}."
+        yield None, f"Linearizability could not be established: {linearizability.explanation[0]}."
     broken = [claim for claim in claims if claim.held is False]
-    if broken:
-        others = f" (and {_count(len(broken) - 1, 'other claim')} not)" if broken[1:] else ""
-        what = "Bound broken" if broken[0].checker in _BOUNDS else "Does not hold"
-        return f"{what}: {broken[0].expectation}, measured {broken[0].measured}{others}."
-    return None
+    others = f" (and {_count(len(broken) - 1, 'other claim')} not)" if broken[1:] else ""
+    for claim in broken:
+        what = "Bound broken" if claim.checker in _BOUNDS else "Does not hold"
+        yield claim.checker, f"{what}: {claim.expectation}, measured {claim.measured}{others}."
 
 
 def _missed(faults: Sequence[FaultRecord], planned: int) -> Iterator[str]:

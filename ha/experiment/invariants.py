@@ -40,11 +40,10 @@ _SHOWN = 10
 
 
 def invariants(
-    scenario: Scenario, observed: Observed, recording: Recording, faults: Sequence[FaultRecord]
+    scenario: Scenario, observed: Observed, recording: Recording, facts: Facts, faults: Sequence[FaultRecord]
 ) -> tuple[list[Claim], list[str]]:
-    """A claim per invariant, and sentences that name what broke it."""
+    """A claim per invariant, and sentences that name what broke it. `facts`: of the operations on the store."""
     events, nodes = recording.events, observed.plan.records()
-    facts = Facts.of(recording.operations)
     found = [*_store(observed, recording, facts, faults), *_watches(observed, recording, facts)]
     found += _members(observed, events)
     if observed.plan.api_servers:

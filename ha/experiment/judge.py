@@ -7,10 +7,21 @@ from datetime import datetime
 
 import msgspec
 
-from ha.check import availability, claims, counterexample, durability, linearizability, recovery, summary, verdict
+from ha.check import (
+    availability,
+    claims,
+    counterexample,
+    durability,
+    linearizability,
+    recovery,
+    store_durability,
+    summary,
+    verdict,
+)
 from ha.check.durability import LostWrite
 from ha.check.linearizability import Linearizability
 from ha.check.load import standstills
+from ha.check.store_facts import Facts
 from ha.experiment.environment import machine, versions
 from ha.experiment.invariants import invariants
 from ha.experiment.recording import Recording
@@ -18,7 +29,7 @@ from ha.experiment.run import Observed
 from ha.history import Event, FaultEvent
 from ha.history.columns import Columns
 from ha.history.result import Checks, Claim, FaultRecord, Result, Run
-from ha.spec import Scenario
+from ha.spec import Conviction, Scenario
 from ha.spec.durations import format_duration
 
 __all__ = ["judge"]
@@ -38,19 +49,20 @@ def judge(
     repeat: str,
 ) -> Run:
     """The run with its result. `started` in UTC; `repeat` is the command that repeats the run."""
-    operations = recording.operations
-    final_reads = observed.final_reads
+    operations, final_reads = recording.operations, observed.final_reads
     load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
     nodes = observed.plan.records()
-    objects = [o for o in operations if o.store is None]  # the others have a checker of their own
+    # What the store itself answers has checkers of its own.
+    objects, facts = [o for o in operations if o.store is None], Facts.of(operations)
     columns = Columns.of(objects)
     linear = linearizability.check_columns(columns)
-    lost = durability.lost_writes(objects, final_reads)
+    lost = [*durability.lost_writes(objects, final_reads), *store_durability.lost_writes(facts, final_reads)]
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
     recoveries = recovery.recoveries(recording.events, load, nodes)
     faults = fault_records(recording.events)
-    always, explained = invariants(scenario, observed, recording, faults)
+    always, explained = invariants(scenario, observed, recording, facts, faults)
     claimed = [*always, *_served(scenario, observed), *claims.evaluate(scenario.experiment.expect, outages, recoveries)]
+    topology, conviction = scenario.topology, _conviction(scenario)
     decision, reason = verdict.judge(
         load=load,
         standstills=standstills(load, observed.load_start_s, observed.load_end_s, _allowed_pauses_s(scenario)),
@@ -61,12 +73,13 @@ def judge(
         faults=faults,
         faults_planned=sum(len(f.occurrences_s(scenario.experiment.duration_s)) for f in scenario.experiment.faults),
         faults_may_miss=scenario.experiment.missed_faults == "ignored",
+        conviction=conviction,
     )
-    topology = scenario.topology
     result = Result(
         verdict=decision,
         reason=reason,
         convicted_by=verdict.convicted_by(linear, lost, claimed),
+        expected_conviction=conviction.by if conviction is not None else None,
         topology=topology.name,
         experiment=scenario.experiment.name,
         claim=scenario.experiment.claim,
@@ -96,8 +109,13 @@ def judge(
         run_dir=str(recording.directory or ""),
         repeat=repeat,
     )
-    events = sorted(recording.events, key=lambda event: event.at_s)
-    return Run(result=result, operations=operations, events=events)
+    return Run(result=result, operations=operations, events=sorted(recording.events, key=lambda event: event.at_s))
+
+
+def _conviction(scenario: Scenario) -> Conviction | None:
+    """The one that is claimed of the engine that runs."""
+    claimed = scenario.experiment.expect.conviction
+    return claimed if claimed is not None and claimed.engine == scenario.topology.etcd.engine else None
 
 
 def _checks(linear: Linearizability, columns: Columns, lost: Sequence[LostWrite], explained: Sequence[str]) -> Checks:

@@ -203,7 +203,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     """One sentence: why this verdict."""
     convicted_by: list[Checker] = []
-    """Who found something that must not be; empty unless the verdict is fail."""
+    """Who found something that must not be; empty unless the verdict is fail, or a conviction was expected."""
+    expected_conviction: Checker | None = None
+    """Who must convict the engine for the claim to hold; None: nobody may."""
     topology: str
     experiment: str
     claim: str

@@ -1,7 +1,8 @@
 """``junit.xml``: one test case per claim, per safety check and per fault, for CI systems.
 
 A claim that did not hold is a failure. One that could not be measured, and a fault that was not attested,
-is an error: a run that proves nothing must not look green.
+is an error: a run that proves nothing must not look green. Where a conviction is claimed that case decides, and what
+must else hold is skipped.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from ha.history.result import FaultRecord, Result, Run
-from ha.report.words import fault_title, safety
+from ha.report.words import conviction, fault_title, safety
 
 __all__ = ["render"]
 
@@ -25,6 +26,7 @@ class _Case(msgspec.Struct, frozen=True):
     name: str
     failure: str = ""
     error: str = ""
+    skipped: str = ""
 
 
 def render(run: Run) -> bytes:
@@ -35,6 +37,7 @@ def render(run: Run) -> bytes:
         "tests": str(len(cases)),
         "failures": str(sum(bool(case.failure) for case in cases)),
         "errors": str(sum(bool(case.error) for case in cases)),
+        "skipped": str(sum(bool(case.skipped) for case in cases)),
         "time": f"{result.duration_s:.3f}",
     }
     root = ET.Element("testsuites", totals)
@@ -69,6 +72,15 @@ def _properties(suite: ET.Element, result: Result) -> None:
 
 
 def _cases(result: Result) -> Iterator[_Case]:
+    for name, _, held in conviction(result):
+        yield _Case("claims", name, *_outcome(held, result.reason))
+    for case in _always(result):
+        told = case.failure or case.error
+        yield _Case(case.group, case.name, skipped=told) if result.expected_conviction and told else case
+
+
+def _always(result: Result) -> Iterator[_Case]:
+    """What is asked of every run."""
     for claim in result.claims:
         text = f"measured {claim.measured}"
         yield _Case("claims", claim.expectation, *_outcome(claim.held, text))
@@ -95,7 +107,7 @@ def _element(suite: ET.Element, case: _Case, result: Result) -> None:
     group = _clean(f"{result.topology}.{result.experiment}.{case.group}")
     attributes = {"classname": group, "name": _clean(case.name), "time": "0"}
     element = ET.SubElement(suite, "testcase", attributes)
-    for tag, text in (("failure", case.failure), ("error", case.error)):
+    for tag, text in (("failure", case.failure), ("error", case.error), ("skipped", case.skipped)):
         if text:
             child = ET.SubElement(element, tag, {"message": _clean(text.splitlines()[0])})
             child.text = _clean(text)

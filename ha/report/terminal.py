@@ -32,6 +32,7 @@ def render(result: Result) -> RenderableType:
     parts: list[RenderableType | None] = [
         _verdict(result),
         _judgements(result),
+        _explanation(result),
         _operations(result),
         _watches(result),
         _recovery(result),
@@ -76,9 +77,13 @@ def _judgements(result: Result) -> Table:
     table = plain_table("", "expectation", "measured")
     for expectation, found, held in words.judgements(result):
         table.add_row(mark(words.held(held)[0]), Text(expectation), Text(found))
-    for line in result.checks.explanation:
-        table.add_row("", Text(line, style="red"), "")
     return table
+
+
+def _explanation(result: Result) -> Text | None:
+    """What convicted the run, a paragraph each: too long for a column of a table."""
+    lines = result.checks.explanation
+    return Text("\n".join(f"✗ {line}" for line in lines), style="red") if lines else None
 
 
 def _operations(result: Result) -> Table:

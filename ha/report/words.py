@@ -16,6 +16,7 @@ __all__ = [
     "VERDICT_WORDS",
     "WATCH_COLUMNS",
     "bytes_text",
+    "conviction",
     "count",
     "evidence_summary",
     "evidence_text",
@@ -170,9 +171,20 @@ def linearizable(value: bool | None) -> str:  # noqa: FBT001
 
 
 def judgements(result: Result) -> list[tuple[str, str, bool | None]]:
-    """The safety checks and then the claims: what must hold, what was found, whether it does."""
+    """The safety checks and then the claims: what must hold, what was found, whether it does. Before them a conviction
+    that is claimed: then they need not hold.
+    """
     claims = [(_sentence(claim.expectation), claim.measured, claim.held) for claim in result.claims]
-    return safety(result) + claims
+    return conviction(result) + safety(result) + claims
+
+
+def conviction(result: Result) -> list[tuple[str, str, bool | None]]:
+    """The conviction that is claimed, if one is, in the form of `judgements`. Its truth is the verdict of the run."""
+    if result.expected_conviction is None:
+        return []
+    claimed = f"As is claimed, {result.expected_conviction} convicts {result.engine}"
+    held = {"pass": True, "fail": False, "inconclusive": None}[result.verdict]
+    return [(claimed, "it does" if held else "it does not", held)]
 
 
 def _sentence(text: str) -> str:

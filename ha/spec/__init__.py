@@ -6,6 +6,7 @@ from ha.spec.benchmarks import Benchmark, Mutants, SimulationCase, SimulationSpe
 from ha.spec.model import (
     Bound,
     Component,
+    Conviction,
     Engine,
     Etcd,
     EtcdTopology,
@@ -36,6 +37,7 @@ __all__ = [
     "Benchmark",
     "Bound",
     "Component",
+    "Conviction",
     "Engine",
     "Etcd",
     "EtcdTopology",

@@ -16,7 +16,9 @@ from msgspec import Meta, field
 
 __all__ = [
     "Bound",
+    "CheckerName",
     "Component",
+    "Conviction",
     "Direction",
     "Engine",
     "Etcd",
@@ -75,8 +77,24 @@ FaultName: TypeAlias = Literal[
     "clock-offset",
     "clock-rate",
 ]
+CheckerName: TypeAlias = Literal[
+    "linearizability",
+    "durability",
+    "store-model",
+    "leases",
+    "locks",
+    "leaders",
+    "convergence",
+    "watch-guarantees",
+    "watch-cache",
+    "takeovers",
+    "pods",
+    "crash",
+    "ready",
+]
+"""Those of `ha.history.result.Checker` who judge what every run claims; a test holds the two together."""
 Direction: TypeAlias = Literal["both", "inbound", "outbound"]
-WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store", "lock", "watch"]
+WorkloadType: TypeAlias = Literal["register", "create", "deployment", "store", "put", "lock", "watch"]
 WorldName: TypeAlias = Literal["real", "sim"]
 OperationGroup: TypeAlias = Literal["read", "write"]
 TimingsName: TypeAlias = Literal["fast", "upstream", "explicit"]
@@ -324,23 +342,26 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(
             description="register: read, write and compare-and-set a few ConfigMaps. create: ConfigMaps that must all "
             "be there in the end. deployment: a Deployment whose Pods must run. store: everything that etcd's API "
-            "offers, asked of its members directly, each client of one member. lock: locks in the store, held with "
-            "leases. watch: clients that follow whatever the other workloads write, at single members, at all of them "
-            "and at the API."
+            "offers, asked of its members directly, each client of one member. put: keys of etcd that must all be "
+            "there in the end, put by clients of one member each. lock: locks in the store, held with leases. watch: "
+            "clients that follow whatever the other workloads write, at single members, at all of them and at the API."
         ),
     ]
     clients: Annotated[int, Meta(ge=1, le=256, description="All but deployment: concurrent clients, or watchers.")] = 4
     rate_per_s: Annotated[
         Rate | None,
         Meta(
-            description="register, create, store, lock: requests per second, all clients together. deployment: how "
-            "often a second it is scaled, to one up to all of its replicas; without it never."
+            description="register, create, store, put, lock: requests per second, all clients together. deployment: "
+            "how often a second it is scaled, to one up to all of its replicas; without it never."
         ),
     ] = field(name="rate", default=None)
     keys: Annotated[
         int, Meta(ge=1, le=10000, description="register, store, lock: how many ConfigMaps, keys of etcd, or locks.")
     ] = 10
     replicas: Annotated[int, Meta(ge=1, le=100, description="deployment: how many Pods.")] = 4
+    value_bytes: Annotated[
+        int, Meta(ge=1, le=100_000, description="put: how large a value is, if its name is not longer.")
+    ] = 16
 
 
 class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -357,8 +378,20 @@ class OperationBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     total: Annotated[Bound | None, Meta(description="All windows together.")] = None
 
 
+class Conviction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """For an experiment whose claim is that something is found wrong. On this engine a run passes when this checker
+    convicts, and fails when it does not; whatever else is found is told and decides nothing. On any other engine it
+    is judged as if this were not there: there everything must hold.
+    """
+
+    engine: Annotated[Engine, Meta(description="Of what it is claimed.")]
+    by: Annotated[CheckerName, Meta(description="Who must convict it.")]
+
+
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What must hold beside safety, which always must (linearizable, nothing acknowledged lost)."""
+    """What must hold beside safety, which always must (linearizable, nothing acknowledged lost), unless a conviction is
+    expected.
+    """
 
     unavailability: Annotated[
         dict[OperationGroup, OperationBounds], Meta(description="By operation group: read or write.")
@@ -366,6 +399,9 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     recovery: Annotated[
         dict[Phase, Bound], Meta(description="By phase, from the injection to the end of the phase.")
     ] = {}
+    conviction: Annotated[
+        Conviction | None, Meta(description="What must be found wrong, with which engine; without it nothing may be.")
+    ] = None
 
 
 class Liveness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -44,12 +44,13 @@ _FIELDS_OF_WORKLOAD = {
     "create": {"clients", "rate"},
     "deployment": {"replicas", "rate"},
     "store": {"clients", "rate", "keys"},
+    "put": {"clients", "rate", "value_bytes"},
     "lock": {"clients", "rate", "keys"},
     "watch": {"clients"},
 }
-_WRITES = {"register", "create", "store", "lock"}
+_WRITES = {"register", "create", "store", "put", "lock"}
 """Workloads that write, hence show whether a write is lost."""
-_WITHOUT_API = {"store", "lock", "watch"}
+_WITHOUT_API = {"store", "put", "lock", "watch"}
 """Workloads that a store alone can serve."""
 _OF_CONTROL_PLANE = ("controller_manager_takeover", "scheduler_takeover", "node_not_ready", "pods_running_elsewhere")
 
@@ -165,7 +166,7 @@ def _workloads(spec: Experiment, present: Collection[str], report: Report) -> No
     types = [workload.type for workload in spec.workloads]
     if not _WRITES & set(types):
         message = "no workload writes, so nothing would show whether a write is lost"
-        report("workloads", message, allowed="with a workload of type register, create, store or lock")
+        report("workloads", message, allowed="with a workload of type register, create, store, put or lock")
     workload_fields(spec.workloads, "", present, report)
 
 
@@ -177,7 +178,7 @@ def workload_fields(workloads: Sequence[Workload], path: str, present: Collectio
         if type_ in types[:i]:
             report(f"{at}[{i}].type", f"the workload {type_!r} stands twice", allowed="each type once")
         own = _FIELDS_OF_WORKLOAD[type_]
-        for name in sorted({"clients", "rate", "keys", "replicas"} - own):
+        for name in sorted({"clients", "rate", "keys", "replicas", "value_bytes"} - own):
             if f"{at}[{i}].{name}" in present:
                 message = f"a {type_} workload has no {name}"
                 report(f"{at}[{i}].{name}", message, allowed=", ".join(["type", *sorted(own)]))

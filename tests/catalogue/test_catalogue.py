@@ -42,8 +42,9 @@ def test_topology_runs_alone_and_says_what_it_is(name: str) -> None:
     spec = load(FILES[name])
     assert isinstance(spec, Topology)
     assert spec.description
-    assert spec.timings_name == "fast"
-    assert advice(scenario(name)) == []
+    assert spec.timings_name != "upstream"
+    if spec.etcd.engine != "pysyncobj-stock":  # no claim of ours is made for that
+        assert advice(scenario(name)) == []
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

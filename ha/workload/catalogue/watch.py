@@ -29,7 +29,7 @@ _SILENT_S = 5.0
 """The same where a watch stays silent that has nothing to tell (of the real etcd), so that its end is not seen."""
 _EVERYTHING = Interest(key="a", range_end="{")
 """Every key of the clients of the store: it begins with the name of its workload."""
-_ON_THE_STORE = ("store", "lock")
+_ON_THE_STORE = ("store", "put", "lock")
 _OBJECTS = ("register", "create")
 
 

@@ -9,7 +9,7 @@ from ha.check.durability import lost_writes
 from ha.check.linearizability import Linearizability
 from ha.check.verdict import convicted_by, judge
 from ha.history.result import PHASES, Claim, FaultRecord, Recovery, Unavailability, Window
-from ha.spec import Bound, Expect, OperationBounds, Phase
+from ha.spec import Bound, Conviction, Expect, OperationBounds, Phase
 from tests.unit.check.ops import create, op, read
 
 DOWN = {"write": Unavailability(longest_s=1.5, total_s=2.5)}
@@ -118,6 +118,7 @@ def verdict(**changes):
         "faults": [FAULT],
         "faults_planned": 1,
         "faults_may_miss": False,
+        "conviction": None,
     }
     return judge(**{**arguments, **changes})
 
@@ -194,3 +195,24 @@ def test_conviction_outweighs_doubt():
 
 def test_run_without_planned_faults_needs_none():
     assert verdict(faults=[], faults_planned=0)[0] == "pass"
+
+
+def test_where_a_conviction_is_claimed_it_is_what_passes():
+    """Whatever else was found or not put to the test; a search that gave up is no conviction."""
+    claimed = Conviction(engine="pysyncobj-stock", by="durability")
+    lost = lost_writes(HISTORY, [read("a", None, 0, 8, 9)])
+    stale = Linearizability(False, ["stale read"])
+    told, reason = verdict(conviction=claimed, lost=lost, linearizability=stale, faults=[UNATTESTED])
+    assert told == "pass"
+    assert reason.startswith("As is claimed, durability convicts pysyncobj-stock: 1 acknowledged write lost: ")
+    undecided = Linearizability(None, ["undecided"])
+    assert verdict(conviction=Conviction(engine="etcd", by="linearizability"), linearizability=undecided)[0] == "fail"
+
+
+def test_a_conviction_that_is_claimed_and_not_had_fails_if_it_was_put_to_the_test():
+    claimed = Conviction(engine="pysyncobj-stock", by="durability")
+    assert verdict(conviction=claimed) == ("fail", "durability does not convict pysyncobj-stock, as is claimed.")
+    stale = Linearizability(False, ["stale read"])
+    told, reason = verdict(conviction=claimed, linearizability=stale)
+    assert (told, "instead: The history is not linearizable: stale read" in reason) == ("fail", True)
+    assert verdict(conviction=claimed, faults=[])[0] == "inconclusive"

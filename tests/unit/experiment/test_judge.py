@@ -173,8 +173,8 @@ async def test_an_answer_of_the_store_that_its_model_does_not_explain_convicts(
 ) -> None:
     final = get("store/0", kv("store/0", "v", 5), 6, 10.0, 10.1)
     result = verdict_on(recordings(), operations=[*HISTORY, *STORE], final_reads=[*FINAL, final])
-    assert (result.verdict, result.convicted_by) == ("fail", ["store-model"])
-    assert "measured store/0: an acknowledged write is not seen at revision 6" in result.reason
+    assert (result.verdict, result.convicted_by) == ("fail", ["durability", "store-model"])
+    assert "1 acknowledged write lost: store/0: acknowledged, then gone, revision 5 is back" in result.reason
     assert any("put store/0 = 'w'" in line for line in result.checks.explanation)
 
 

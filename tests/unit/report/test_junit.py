@@ -59,3 +59,16 @@ def test_fault_that_is_not_attested_is_an_error() -> None:
 def test_text_that_xml_cannot_hold_is_replaced() -> None:
     claims = [Claim(checker="ready", expectation="a\x00<b>&", measured="\x1b[31m", held=False)]
     assert "a\ufffd<b>&" in cases(msgspec.structs.replace(RUN.result, claims=claims))
+
+
+def test_where_a_conviction_is_claimed_it_decides_and_the_rest_is_skipped() -> None:
+    claims = [Claim(checker="convergence", expectation="a", measured="apart", held=False)]
+    convicted = msgspec.structs.replace(
+        RUN.result, claims=claims, expected_conviction="durability", engine="pysyncobj-stock"
+    )
+    found = cases(convicted)
+    assert len(found["As is claimed, durability convicts pysyncobj-stock"]) == 0
+    assert [(child.tag, child.get("message")) for child in found["a"]] == [("skipped", "measured apart")]
+    acquitted = cases(msgspec.structs.replace(convicted, verdict="fail", reason="It does not."))
+    (failure,) = acquitted["As is claimed, durability convicts pysyncobj-stock"]
+    assert (failure.tag, failure.get("message")) == ("failure", "It does not.")

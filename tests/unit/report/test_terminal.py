@@ -90,6 +90,16 @@ def test_who_convicts_a_run_is_named() -> None:
     assert "convicted" not in printed(RESULT)
 
 
+def test_a_conviction_that_is_claimed_is_told_first() -> None:
+    text = printed(
+        msgspec.structs.replace(
+            RESULT, expected_conviction="durability", engine="pysyncobj-stock", convicted_by=["durability"]
+        )
+    )
+    assert text.index("As is claimed, durability convicts") < text.index("No acknowledged write is lost")
+    assert "convicted by durability" in text
+
+
 @pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
 def test_every_verdict_has_a_sign(verdict: str) -> None:
     result = msgspec.convert(msgspec.to_builtins(RESULT) | {"verdict": verdict}, Result)

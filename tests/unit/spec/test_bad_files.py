@@ -16,7 +16,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("workloads[0].type", "topology 'etcd-3' has no control plane, so nobody serves a register workload"),
         (
             "workloads[1].type",
-            "nobody serves a deployment workload; allowed: lock or store or watch, or a topology with a control",
+            "nobody serves a deployment workload; allowed: lock or put or store or watch, or a topology with a control",
         ),
         ("faults[0].target", "topology 'etcd-3' has no scheduler-leader to be hit"),
         ("expect.recovery.scheduler_takeover", "topology 'etcd-3' has no control plane"),
