@@ -18,7 +18,7 @@ from ha.history import Operation
 from ha.history.store import LeaseGrant, LeaseKeepAlive, Range, StoreCall, StoreRequest
 from ha.http import Response
 from ha.workload import store_calls
-from ha.workload.store_mind import StoreMind
+from ha.workload.store_mind import StoreMind, everything
 
 _TYPES = {
     "/v3/kv/put": api.PutRequest,
@@ -80,6 +80,11 @@ class LossyStore:
             else:
                 heappush(pending, (at_s + delay_s, next(self._order), client, request, at_s, False))
         return self.history
+
+    def look(self) -> Operation:
+        """A read of everything, when all is over."""
+        whole, at_s = everything("store"), self._now_s + 10
+        return self._record(0, whole, at_s, at_s + 0.1, self._answer(whole, at_s))
 
     def _advance(self, at_s: float) -> None:
         self._now_s = at_s

@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ha.check import leases
+from ha.check.store_durability import lost_writes
 from ha.check.store_facts import Facts
 from ha.check.store_model import violations
 from ha.history import Operation
@@ -72,3 +73,31 @@ def is_read_with_keys(operation: Operation) -> bool:
 @given(seed=st.integers(0, 10**9), lost=st.sampled_from([0.0, 0.05, 0.2, 0.5]))
 def test_leases_of_a_correct_store_are_acquitted(seed: int, lost: float) -> None:
     assert leases.violations(Facts.of(LossyStore(seed, lost=lost).run(STEPS)), [], []) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**9), lost=st.sampled_from([0.0, 0.05, 0.2, 0.5]), keys=st.integers(1, 4))
+def test_a_correct_store_has_lost_nothing(seed: int, lost: float, keys: int) -> None:
+    store = LossyStore(seed, lost=lost, keys=keys)
+    history = store.run(STEPS)
+    final = store.look()
+    assert lost_writes(Facts.of(history), [final]) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_a_key_that_is_missing_in_the_end_was_lost(seed: int) -> None:
+    """Where every outcome is known, and the key has no lease."""
+    store = LossyStore(seed, lost=0.0)
+    history = list(store.run(STEPS))
+    final = store.look()
+    assert final.store is not None
+    assert final.store.answer is not None
+    kept = [kv for kv in final.store.answer.kvs if not kv.lease]
+    assume(kept)
+    gone = kept[0]
+    left = [kv for kv in final.store.answer.kvs if kv is not gone]
+    poorer = msgspec.structs.replace(final.store.answer, kvs=left, count=len(left))
+    short = msgspec.structs.replace(final, store=msgspec.structs.replace(final.store, answer=poorer))
+    found = lost_writes(Facts.of([*history, short]), [short])
+    assert f"{gone.key}: acknowledged, then gone" in {one.reason for one in found}

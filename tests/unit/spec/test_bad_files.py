@@ -223,6 +223,11 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "two-documents": [(ROOT, "found 2 documents; allowed: one document")],
     "two-load-balancers": [("nodes[1].count", "found 2 load balancers; allowed: at most one")],
     "world-unknown": [("world", "found 'simm'; allowed: one of real, sim; did you mean 'sim'?")],
+    "conviction-by-nobody": [("expect.conviction.by", "is missing")],
+    "conviction-unknown": [
+        ("expect.conviction.engine", "did you mean 'pysyncobj-stock'?"),
+        ("expect.conviction.by", "did you mean 'durability'?"),
+    ],
     "workload-field-of-another": [("workloads[0].keys", "a deployment workload has no keys")],
     "workloads-none-writes": [("workloads", "no workload writes"), ("faults[0].at", "found 0s")],
     "workload-unknown": [("workloads[0].type", "did you mean 'register'?")],
