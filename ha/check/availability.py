@@ -7,9 +7,9 @@ Seen by all clients together, for one group (reads, or writes):
   from memory.
 * A *window without success* lies between two consecutive successes. It begins when somebody asked, and not
   before the first of the two was answered: at ``max(answer of the earlier success, earliest invocation of an
-  operation that was still outstanding then or came after it)``. It ends with the answer of the next success, or
-  with the interval looked at. Where nobody asked there is no evidence, hence no window. The interval's own
-  beginning counts as a success.
+  operation that was still outstanding then or came after it)``. It ends with the answer of the next success, which
+  may come after the interval looked at, to somebody who asked within it; else with the interval. Where nobody asked
+  there is no evidence, hence no window. The interval's own beginning counts as a success.
 * It is *unavailability* when it is longer than a threshold: ten times the median of all windows, but at least
   ``FLOOR_S`` and at most ``CEILING_S`` (a service that is slow throughout is no excuse for itself). The median,
   because faults must not move the threshold that is to find them. With fewer than twenty windows there is no
@@ -61,7 +61,8 @@ def _is_serializable(operation: Operation) -> bool:
 
 
 def _measure(asked: Sequence[Operation], start_s: float, end_s: float) -> Unavailability:
-    windows = _windows(asked, start_s, end_s)
+    late = min((_end_s(o) for o in asked if o.outcome == "ok" and _end_s(o) > end_s), default=None)
+    windows = _windows(asked, start_s, end_s if late is None else late)
     # A group with hardly a success has no normal: everything beyond the floor counts.
     normal_s = median(map(_length_s, windows)) if len(windows) >= _ENOUGH else 0.0
     threshold_s = min(max(FLOOR_S, _FACTOR * normal_s), CEILING_S)
@@ -71,7 +72,7 @@ def _measure(asked: Sequence[Operation], start_s: float, end_s: float) -> Unavai
         longest_s=max(lengths_s, default=0.0),
         total_s=sum(lengths_s),
         windows=long,
-        open_ended=bool(long) and long[-1].end_s >= end_s,
+        open_ended=bool(long) and late is None and long[-1].end_s >= end_s,
         threshold_s=threshold_s,
     )
 

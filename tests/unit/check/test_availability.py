@@ -69,8 +69,12 @@ def test_group_that_never_succeeded_was_unavailable_from_the_first_request_on():
     assert measure(writes((2.0, 3.0), (3.0, 4.0), outcome="fail")).windows == [Window(2.0, 10.0)]
 
 
-def test_success_after_the_interval_does_not_count():
-    assert measure([*steady(0, 8), *writes((8.0, 12.0))]).windows == [Window(8.0, 10.0)]
+def test_outage_at_the_end_ends_with_the_answer_to_whoever_asked_before():
+    """Who asked later says nothing of the interval."""
+    waited = measure([*steady(0, 8), *writes((8.0, 12.0), (9.0, 13.0))])
+    assert (waited.windows, waited.open_ended) == ([Window(8.0, 12.0)], False)
+    later = measure([*steady(0, 8), *writes((8.0, None), outcome="info"), *writes((10.5, 12.0))])
+    assert (later.windows, later.open_ended) == ([Window(8.0, 10.0)], True)
 
 
 def test_groups_are_measured_apart_and_only_when_asked():

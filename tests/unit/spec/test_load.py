@@ -339,7 +339,10 @@ def test_advice_on_an_even_number_of_members_and_on_a_topology_not_named(tmp_pat
     path = write(tmp_path, "t.yaml", TOPOLOGY.replace("count: 3", "count: 4"))
     assert advice(scenario(path, "cold-restart")) == [
         "4 etcd members survive no more failures than 3 would",
-        "the claim of cold-restart is made for single-node, one-control-plane, stacked-3, external-3, not for mine",
+        (
+            "the claim of cold-restart is made for single-node, single-node-external, one-control-plane, "
+            "external-single, stacked-3, external-3, not for mine"
+        ),
     ]
     assert advice(scenario("stacked-3")) == []
 
