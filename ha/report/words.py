@@ -182,7 +182,7 @@ def conviction(result: Result) -> list[tuple[str, str, bool | None]]:
     """The conviction that is claimed, if one is, in the form of `judgements`. Its truth is the verdict of the run."""
     if result.expected_conviction is None:
         return []
-    claimed = f"As is claimed, {result.expected_conviction} convicts {result.engine}"
+    claimed = f"Claimed: {result.expected_conviction} convicts {result.engine}"
     held = {"pass": True, "fail": False, "inconclusive": None}[result.verdict]
     return [(claimed, "it does" if held else "it does not", held)]
 

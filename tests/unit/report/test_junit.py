@@ -67,8 +67,8 @@ def test_where_a_conviction_is_claimed_it_decides_and_the_rest_is_skipped() -> N
         RUN.result, claims=claims, expected_conviction="durability", engine="pysyncobj-stock"
     )
     found = cases(convicted)
-    assert len(found["As is claimed, durability convicts pysyncobj-stock"]) == 0
+    assert len(found["Claimed: durability convicts pysyncobj-stock"]) == 0
     assert [(child.tag, child.get("message")) for child in found["a"]] == [("skipped", "measured apart")]
     acquitted = cases(msgspec.structs.replace(convicted, verdict="fail", reason="It does not."))
-    (failure,) = acquitted["As is claimed, durability convicts pysyncobj-stock"]
+    (failure,) = acquitted["Claimed: durability convicts pysyncobj-stock"]
     assert (failure.tag, failure.get("message")) == ("failure", "It does not.")

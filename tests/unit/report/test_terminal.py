@@ -96,7 +96,7 @@ def test_a_conviction_that_is_claimed_is_told_first() -> None:
             RESULT, expected_conviction="durability", engine="pysyncobj-stock", convicted_by=["durability"]
         )
     )
-    assert text.index("As is claimed, durability convicts") < text.index("No acknowledged write is lost")
+    assert text.index("Claimed: durability convicts") < text.index("No acknowledged write is lost")
     assert "convicted by durability" in text
 
 
