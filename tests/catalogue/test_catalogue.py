@@ -17,17 +17,40 @@ def experiment(name: str) -> Experiment:
     return spec
 
 
+def test_catalogue_has_every_pattern_with_stacked_and_external_etcd() -> None:
+    shapes = [load(FILES[name]) for name in TOPOLOGIES]
+    patterns = {
+        (min(shape.count("control-plane"), 2), shape.count("worker") > 0, shape.etcd.topology)
+        for shape in shapes
+        if isinstance(shape, Topology) and not shape.store_alone
+    }
+    several = [(1, False), (1, True), (2, True)]
+    assert patterns == {(*pattern, etcd) for pattern in several for etcd in ("stacked", "external")}
+
+
 def test_catalogue_holds_what_is_promised() -> None:
-    shapes = {"single-node", "one-control-plane", "stacked-3", "stacked-5", "external-3", "etcd-3"}
-    assert shapes <= set(TOPOLOGIES)
+    shapes = {"single-node", "one-control-plane", "stacked-3", "stacked-5", "external-3", "external-5", "etcd-3"}
+    assert {*shapes, "external-single"} <= set(TOPOLOGIES)
     assert {
+        "clock-jump",
         "cold-restart",
+        "disk-full-on-leader",
+        "double-failure",
+        "flapping-node",
+        "isolate-etcd-leader",
         "kill-apiserver-only",
         "kill-control-plane",
         "kill-etcd-leader",
+        "kill-load-balancer-backend",
+        "kill-scheduler-leader",
         "kill-worker",
         "lose-quorum-and-recover",
+        "one-way-partition",
         "pause-etcd-leader",
+        "pause-minority",
+        "rolling-restart",
+        "slow-disk-on-leader",
+        "stock-pysyncobj-loses-writes",
     } <= set(EXPERIMENTS)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ha.experiment.simulation import run_scenario
 from ha.spec import Experiment
-from ha.spec.load import catalogue, load, scenario
+from ha.spec.load import catalogue, load, override, scenario
 
 pytestmark = [pytest.mark.catalogue, pytest.mark.timeout(120)]
 
@@ -25,3 +25,12 @@ def test_claim_holds(name: str, topology: str) -> None:
     """Whatever the world that its faults need: the simulated one can do all of them."""
     run, _ = run_scenario(scenario(topology, name), seed=1)
     assert (run.result.verdict, run.result.reason) == ("pass", run.result.reason)
+
+
+def test_what_convicts_stock_acquits_the_hardened_engine() -> None:
+    exhibit = scenario("stock-pysyncobj-loses-writes")
+    stock, _ = run_scenario(exhibit, seed=2)
+    assert "durability" in stock.result.convicted_by
+    assert stock.result.checks.lost_writes >= 4
+    ours, _ = run_scenario(override(exhibit, engine="pysyncobj"), seed=2)
+    assert (ours.result.verdict, ours.result.convicted_by, ours.result.checks.lost_writes) == ("pass", [], 0)
