@@ -132,6 +132,7 @@ class Replica:
         self._next_sequence = 0
         self._incarnation = 0
         """As a learner none: what the log holds of this member is its old disk's, and no answer to anybody here."""
+        self._has_answered = False
         self._pending: dict[int, Waiter] = {}
         self._unsent: list[int] = []
         self._new_barriers: list[Waiter] = []
@@ -274,6 +275,8 @@ class Replica:
             if journal.is_dirty:
                 await self._transport.flush()  # before: a sync may hold up the whole process
                 await journal.sync()
+            elif self._has_answered:
+                await trio.lowlevel.checkpoint()  # callers first; the others are only told how far the log is committed
             for peer, message in core.outbox.held:
                 self._transport.send(peer, message)
             core.outbox.held.clear()
@@ -283,6 +286,7 @@ class Replica:
 
     def _turn(self, core: RaftCore) -> None:
         was_learner = core.is_learner
+        self._has_answered = False
         while self._inbox:
             self._take(core, *self._inbox.popleft())
         self._room.unpark_all()
@@ -394,6 +398,7 @@ class Replica:
             waiter = self._pending.get(request.sequence)
             if waiter is not None:
                 waiter.finish(answer)
+                self._has_answered = True
 
     def admit(self, member: str) -> None:
         """A member begins anew on an empty disk."""

@@ -3,7 +3,7 @@
 trio's own socket streams let other tasks run after every call, also when there was nothing to wait for, and try to
 receive before they wait, which mostly fails: of a request and its answer that is a third of the cost. Here, as in the
 simulated world, what is sent without waiting lets nobody else run; and receiving waits first, since whoever asks for
-the next request or answer has mostly come before it.
+the next request or answer has mostly come before it. How it waits: `ha.world.real.readiness`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import socket
 
 import trio
 
-__all__ = ["SocketListener", "SocketStream", "prepare", "receive", "send_now"]
+from ha.world.real.readiness import Readable
+
+__all__ = ["Receiver", "SocketListener", "SocketStream", "prepare", "send_now"]
 
 _RECEIVE_BYTES = 64 * 1024
 _NOTSENT_LOWAT_BYTES = 16 * 1024
@@ -35,14 +37,41 @@ def send_now(sock: trio.socket.SocketType, data: bytes | bytearray | memoryview)
         return 0
 
 
-async def receive(sock: trio.socket.SocketType, limit: int) -> bytes:
-    """Wait until something is there, and take it. Raises OSError, ClosedResourceError."""
-    while True:
-        await trio.lowlevel.wait_readable(_descriptor(sock))
-        try:
-            return os.read(_descriptor(sock), limit)
-        except BlockingIOError:
-            continue
+class Receiver:
+    """Receives from one socket; to be closed before the socket is. Registered when something is to be received first:
+    whoever passes bytes by it (`ha.world.Network.copy`) pays nothing for it.
+    """
+
+    __slots__ = ("_is_closed", "_readable", "_socket")
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self._socket = sock
+        self._readable: Readable | None = None
+        self._is_closed = False
+
+    async def receive(self, limit: int) -> bytes:
+        """Wait until something is there, and take it. Raises OSError, ClosedResourceError."""
+        if self._is_closed:
+            raise trio.ClosedResourceError("this stream was closed")
+        readable = self._readable
+        if readable is None:
+            readable = self._readable = Readable(_descriptor(self._socket))
+        while True:
+            await readable.wait()
+            readable.expect_nothing()
+            try:
+                data = os.read(_descriptor(self._socket), limit)
+            except BlockingIOError:
+                continue
+            if len(data) == limit:
+                readable.expect_more()
+            return data
+
+    def close(self) -> None:
+        """Receive no more; who waits is told."""
+        if self._readable is not None and not self._is_closed:
+            self._readable.close()
+        self._is_closed = True
 
 
 def _descriptor(sock: trio.socket.SocketType) -> int:
@@ -58,6 +87,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
     def __init__(self, sock: trio.socket.SocketType) -> None:
         prepare(sock)
         self.socket = sock
+        self._receiver = Receiver(sock)
         self._is_sending = False
 
     @property
@@ -105,7 +135,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
         try:
-            return await receive(self.socket, max_bytes or _RECEIVE_BYTES)
+            return await self._receiver.receive(max_bytes or _RECEIVE_BYTES)
         except OSError as error:
             raise self._told(error) from error
 
@@ -122,6 +152,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         """Close both directions; what was sent still arrives."""
+        self._receiver.close()
         self.socket.close()
         await trio.lowlevel.checkpoint()
 

@@ -24,7 +24,7 @@ import trio
 
 from ha.world.real import pump
 from ha.world.real.links import Direction, Route
-from ha.world.real.sockets import prepare, receive, send_now
+from ha.world.real.sockets import Receiver, prepare, send_now
 
 __all__ = ["WINDOW_BYTES", "DialledStream"]
 
@@ -107,6 +107,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
     def __init__(self, sock: trio.socket.SocketType, route: Route) -> None:
         prepare(sock)
         self._socket, self._route = sock, route
+        self._receiver = Receiver(sock)
         self._outgoing: _Pipe | None = None
         self._incoming: _Pipe | None = None
         self._is_sending = self._is_receiving = self._sent_eof = self._was_reset = False
@@ -216,7 +217,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
     async def _receive_now(self, limit: int) -> bytes | None:
         """From the socket; None when it came while the link was disturbed already."""
         try:
-            item: bytes | OSError = await receive(self._socket, limit)
+            item: bytes | OSError = await self._receiver.receive(limit)
         except OSError as failure:
             item = failure
         if self._incoming is not None:
@@ -273,6 +274,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
                 self._end()
             else:
                 self._outgoing.put(None)
+                self._receiver.close()
                 trio.lowlevel.notify_closing(self._socket)
                 self._drop_incoming()
         await trio.lowlevel.checkpoint()
@@ -392,6 +394,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
     def _end(self) -> None:
         self._route.streams.pop(self, None)
         pump.release(self._socket.fileno())
+        self._receiver.close()
         self._socket.close()
         self._drop_incoming()
         if self._outgoing is not None:
