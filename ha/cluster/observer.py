@@ -8,13 +8,13 @@ observation: up to one poll (or one reconnection of a watch) late, never early.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
 import trio
 
-from ha.balancer.haproxy import STATISTICS, BackendState, backend_states
+from ha.balancer.haproxy import STATISTICS, backend_states
 from ha.cluster.plan import Plan
 from ha.cluster.view import LEADER_ELECTIONS, MemberStatus, exact_status, member_digests, member_status
 from ha.history import (
@@ -33,7 +33,7 @@ from ha.kube.informer import Informer
 from ha.kube.kinds import LEASE, NODE, POD
 from ha.world import Address, Host
 
-__all__ = ["Observer"]
+__all__ = ["BackendNews", "BalancerStats", "Observer"]
 
 _TIMEOUT_S = 0.25
 _DIGESTS_S = 1.0
@@ -47,8 +47,41 @@ class _Backend(msgspec.Struct):
     reason: str = ""
 
 
-class _Stats(msgspec.Struct):
-    backends: dict[str, _Backend]
+class _Transition(msgspec.Struct, frozen=True):
+    backend: str
+    after: str
+    at: float
+    reason: str
+
+
+class BalancerStats(msgspec.Struct):
+    """What a load balancer tells of itself, as far as it is of interest here. HAProxy remembers no transitions."""
+
+    backends: dict[str, _Backend] = {}
+    transitions: list[_Transition] = []
+
+
+class BackendNews:
+    """What a load balancer says that it did not say before: every change of a backend, however soon it was undone. An
+    API server that is killed and started again is away for less than the time between two looks on a busy machine.
+    """
+
+    def __init__(self) -> None:
+        self._up: dict[str, bool] = {}
+        self._last: _Transition | None = None
+
+    def of(self, stats: BalancerStats) -> Iterator[tuple[str, bool, str]]:
+        """Backend, whether it is up, and why."""
+        known = stats.transitions
+        new = known[known.index(self._last) + 1 :] if self._last in known else known
+        states = [(change.backend, change.after, change.reason) for change in new]
+        states += [(name, backend.state, backend.reason) for name, backend in stats.backends.items()]
+        self._last = known[-1] if known else self._last
+        for name, state, reason in states:
+            up = state == "up"
+            if self._up.get(name) != up:
+                self._up[name] = up
+                yield name, up, reason
 
 
 class Observer:
@@ -145,13 +178,11 @@ class Observer:
     async def _balancer(self, address: Address) -> None:
         client = Client(self._host.net, address)
         is_haproxy = self._plan.topology.load_balancer.engine == "haproxy"
-        ask = _haproxy_states if is_haproxy else _balancer_states
-        last: dict[str, bool] = {}
+        ask = _haproxy_stats if is_haproxy else _balancer_stats
+        news = BackendNews()
         while True:
-            for name, backend in (await ask(client)).items():
-                if last.get(name) != backend.up:
-                    last[name] = backend.up
-                    self._emit(BackendChange(at_s=self._now_s(), backend=name, up=backend.up, reason=backend.reason))
+            for name, up, reason in news.of(await ask(client)):
+                self._emit(BackendChange(at_s=self._now_s(), backend=name, up=up, reason=reason))
             await trio.sleep(self._poll_s)
 
     def _lease_changed(self, old: _Object | None, new: _Object | None) -> None:
@@ -199,14 +230,14 @@ def _pod_event(pod: _Object, at_s: float, *, deleted: bool) -> PodChange:
     )
 
 
-async def _balancer_states(client: Client) -> Mapping[str, BackendState]:
+async def _balancer_stats(client: Client) -> BalancerStats:
     body = await _got(client, "/stats")
-    stats = msgspec.json.decode(body, type=_Stats) if body else _Stats({})
-    return {name: BackendState(one.state == "up", one.reason) for name, one in stats.backends.items()}
+    return msgspec.json.decode(body, type=BalancerStats) if body else BalancerStats()
 
 
-async def _haproxy_states(client: Client) -> Mapping[str, BackendState]:
-    return backend_states((await _got(client, STATISTICS)).decode())
+async def _haproxy_stats(client: Client) -> BalancerStats:
+    states = backend_states((await _got(client, STATISTICS)).decode())
+    return BalancerStats({name: _Backend("up" if one.up else "down", one.reason) for name, one in states.items()})
 
 
 async def _got(client: Client, path: str) -> bytes:
