@@ -21,7 +21,7 @@ from ha.history.result import FaultRecord, NodeRecord
 
 __all__ = ["Eviction", "unanswered", "violations"]
 
-_LOSSES = ("kill", "pause")
+_LOSSES = ("kill", "pause", "wipe-disk")
 """Faults after which a node is gone and nothing else is disturbed."""
 
 _BOUND_TO_NODE = ("DaemonSet/", "Node/")

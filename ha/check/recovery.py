@@ -53,7 +53,9 @@ _EFFECT_S = 1.0
 _OF_ALL = ("first_write",)
 _OF_MEMBERS = ("raft_election", *_OF_ALL)
 _PHASES_OF: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("kill", "pause", "restart", "partition", "ring-partition", "bridge-partition"), PHASES),
+    **dict.fromkeys(
+        ("kill", "pause", "restart", "wipe-disk", "partition", "ring-partition", "bridge-partition"), PHASES
+    ),
     **dict.fromkeys(("disk-full", "disk-error"), _OF_MEMBERS),
 }
 """What a fault takes from its nodes others must take over. Where it only slows or disturbs, writes alone are timed."""

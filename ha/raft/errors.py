@@ -48,5 +48,6 @@ class OutcomeUnknownError(RaftError):
 class JournalCorruptError(Exception):
     """The journal is damaged where it was durable: starting from what is left could lose acknowledged data.
 
-    The member must be rebuilt from its peers, not restarted.
+    The member must be rebuilt from its peers, on an empty disk (`ha.raft.membership`), not restarted. The error names
+    file and byte.
     """

@@ -86,7 +86,8 @@ class Journal:
             try:
                 journal._recover(data)
             except JournalCorruptError as error:
-                raise JournalCorruptError(f"{path}: {error}") from error
+                way_back = "on an empty disk this member is sent what the others hold"
+                raise JournalCorruptError(f"{path}: {error}; {way_back}") from error
             journal.set_incarnation(journal.incarnation + 1)
         await journal.sync()
         return journal

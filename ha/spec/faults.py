@@ -50,15 +50,17 @@ FIELDS: dict[FaultName, Fields] = {
     "disk-error": Fields(disk=True),
     "slow-disk": Fields(required=("latency",), disk=True),
     "bit-flip": Fields(disk=True),
+    "wipe-disk": Fields(disk=True),
     "clock-offset": Fields(required=("offset",), component=False),
     "clock-rate": Fields(required=("rate",), component=False),
 }
 INSTANT: tuple[FaultName, ...] = ("reset", "restart")
 """Faults with nothing to undo."""
-OF_PROCESSES: tuple[FaultName, ...] = ("kill", "pause", "restart")
+OF_PROCESSES: tuple[FaultName, ...] = ("kill", "pause", "restart", "wipe-disk")
 """Faults that do not add up: undoing one undoes another of the same victims. They act on processes from outside, so
-whatever runs there can be hit, a program of others as well (see `foreign`).
+whatever runs there can be hit, a program of others as well, but for its disk (see `foreign`).
 """
+_OF_ANYBODY = [name for name in OF_PROCESSES if not FIELDS[name].disk]
 
 
 def fields(fault: Fault, path: str, report: Report) -> None:
@@ -132,13 +134,14 @@ def foreign(
     fault: Fault, hit: Collection[str], ends: Collection[str], shape: Topology, path: str, report: Report
 ) -> None:
     """A fault that acts inside the processes of a node, where it is a program of others: of a link that it dials, a
-    disk or a clock that is ours, it knows nothing. A link that a process of ours dials is held up by ours. `hit`: all
-    nodes that the target may be; `ends`: all that may be at the other end of its links.
+    disk or a clock that is ours, it knows nothing. A link that a process of ours dials is held up by ours. And an etcd
+    that finds its disk empty must be told by hand that it is a member. `hit`: all nodes that the target may be; `ends`:
+    all that may be at the other end of its links.
     """
-    if fault.fault in OF_PROCESSES:
+    if fault.fault in _OF_ANYBODY:
         return
     is_link, what = FIELDS[fault.fault].link, f"a {fault.fault} acts inside our own processes, and"
-    allowed = f"{', '.join(OF_PROCESSES)}; other nodes; or engine:"
+    allowed = f"{', '.join(_OF_ANYBODY)}; other nodes; or engine:"
     if shape.etcd.engine == "etcd":
         members = shape.names(shape.etcd_role)
         if _meets(hit, ends, members, members) if is_link else _among(hit, members):

@@ -74,6 +74,7 @@ FaultName: TypeAlias = Literal[
     "disk-error",
     "slow-disk",
     "bit-flip",
+    "wipe-disk",
     "clock-offset",
     "clock-rate",
 ]
@@ -84,6 +85,7 @@ CheckerName: TypeAlias = Literal[
     "leases",
     "locks",
     "leaders",
+    "committed",
     "convergence",
     "watch-guarantees",
     "watch-cache",

@@ -138,7 +138,7 @@ class File(Protocol):
     def flush(self) -> None:
         """Hand everything to the operating system: it survives this process, not a loss of power.
 
-        Raises OSError (ENOSPC).
+        Raises OSError (EIO, ENOSPC).
         """
         ...
 
@@ -330,7 +330,7 @@ class DiskFull(msgspec.Struct, frozen=True, tag=True):
 
 
 class DiskError(msgspec.Struct, frozen=True, tag=True):
-    """EIO from every sync and replace."""
+    """EIO from whatever is written: every flush, sync and replace."""
 
     node: str
     process: str | None = None
@@ -417,6 +417,13 @@ class World(Protocol):
         Returns when the effect was observed: exited, stopped, running again. Raises LookupError when nothing
         of that name runs, NotAttestedError when the effect was not seen within a second (in the real world, of a
         terminate: within ten).
+        """
+        ...
+
+    async def wipe(self, node: str, *, process: str | None = None) -> Evidence:
+        """Lose all that is on the disk of a process, or on all disks of a node: the next process that uses it finds it
+        empty. Whoever uses it now must be stopped. Raises LookupError for an unknown node, NotAttestedError when
+        there was nothing.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A failing disk: every sync fails, and what was not synced is gone."""
+"""A failing disk: every write and sync fails, and what was not synced is gone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FAULT"]
 
 class _DiskError:
     name = "disk-error"
-    summary = "EIO from every sync"
+    summary = "EIO from every write and every sync"
     attestation = "that all processes obey; the syncs that were refused meanwhile"
     instant = False
 

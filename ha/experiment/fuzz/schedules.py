@@ -1,7 +1,7 @@
 """Which faults strike when: a few, close to each other, of kinds and at targets that differ from case to case.
 
 Some cases have a theme besides, since what chance brings together too seldom is known to break clusters: members that
-come and go again and again, a leader that comes back and is none any more, a node that is lost for good.
+come and go again and again, a leader that comes back and is none any more, a node or a disk that is lost for good.
 
 *Swarm testing* (Groce et al., ISSTA 2012): each case leaves out most kinds of faults, and so has several of those it
 keeps; with all kinds in every case they get in each other's way. Times lie on a coarse grid with small offsets,
@@ -11,14 +11,14 @@ so that faults tend to meet: what a lone power cut cannot do, two of them within
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, inf
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from hypothesis import strategies as st
 
 from ha.experiment.fuzz.shapes import pick, unit_s
-from ha.spec import Component, Experiment, Fault, FaultName, Role, Target, Topology, faults, rules
+from ha.spec import Component, Experiment, Fault, FaultName, Liveness, Role, Target, Topology, faults, rules
 from ha.world import Random
 
 __all__ = ["VOCABULARY", "draw_faults"]
@@ -40,6 +40,7 @@ VOCABULARY: list[tuple[int, FaultName]] = [
     (1, "disk-full"),
     (1, "disk-error"),
     (1, "bit-flip"),
+    (1, "wipe-disk"),
     (1, "clock-offset"),
     (1, "clock-rate"),
 ]
@@ -57,7 +58,7 @@ _LENGTH: _Table = [(2, 0.2), (3, 1.0), (4, 2.0), (3, 4.0), (2, 10.0), (3, None),
 _REPEATS: _Table = [(11, None), (1, 4.0), (1, 10.0)]
 """`every`, as a multiple of the length."""
 
-_OF_DISKS = {"slow-disk", "disk-full", "disk-error", "bit-flip"}
+_OF_DISKS = {"slow-disk", "disk-full", "disk-error", "bit-flip", "wipe-disk"}
 _OF_LINKS = {"partition", "reset", "delay", "refuse", "bandwidth"}
 _AMONG_MANY = {"ring-partition", "bridge-partition"}
 
@@ -78,7 +79,7 @@ def draw_faults(draw: st.DrawFn, experiment: Experiment, shape: Topology, seed: 
 
 
 def _accepted(shape: Topology, experiment: Experiment, drawn: Sequence[Fault]) -> Experiment:
-    """With each fault that the rules of the format allow beside those before it."""
+    """With each fault that the rules of the format, and reason, allow beside those before it."""
     for fault in drawn:
         more = msgspec.structs.replace(experiment, faults=[*experiment.faults, fault])
         problems: list[str] = []
@@ -88,9 +89,26 @@ def _accepted(shape: Topology, experiment: Experiment, drawn: Sequence[Fault]) -
 
         rules.experiment(more, (), report)
         rules.combination(shape, more, report)
-        if not problems:
+        if not problems and _lost_disks(shape, more) <= (shape.count(shape.etcd_role) - 1) // 2:
             experiment = more
-    return experiment
+    return _with_everybody(shape, experiment) if _lost_disks(shape, experiment) else experiment
+
+
+def _lost_disks(shape: Topology, experiment: Experiment) -> float:
+    """How many members may lose their disks. Of a majority that did none can ever come back."""
+    lost = 0.0
+    for fault in experiment.faults:
+        if fault.fault == "wipe-disk":
+            is_one = fault.target.select in (*shape.names(shape.etcd_role), "etcd-leader") or fault.target.take == "one"
+            lost += 1 if is_one and fault.every_s is None else inf
+    return lost
+
+
+def _with_everybody(shape: Topology, experiment: Experiment) -> Experiment:
+    """A member without its disk comes back through a majority of the others, so all may be needed."""
+    assert experiment.liveness is not None, "every case has a core"
+    everybody = Liveness(core=list(rules.node_roles(shape)), within_s=experiment.liveness.within_s)
+    return msgspec.structs.replace(experiment, liveness=everybody)
 
 
 def _swarm(random: Random) -> list[FaultName]:
@@ -168,7 +186,10 @@ def _theme(draw: st.DrawFn, experiment: Experiment, shape: Topology) -> _Theme:
         (4, _coming_and_going(shape)),
         (3, _power_cuts(shape)),
         (1, _wrong_clock(shape)),
+        (2, _rot(shape)),
     ]
+    if shape.count(shape.etcd_role) > 2:
+        themes.append((4, _lost_disk(shape)))
     deployments = [workload for workload in experiment.workloads if workload.type == "deployment"]
     if deployments and shape.count(_role_of_pods(shape)) > 1:
         if deployments[0].rate_per_s is not None and shape.count("control-plane") > 1:
@@ -232,6 +253,37 @@ def _wrong_clock(draw: st.DrawFn, shape: Topology) -> _Theme:
 
 
 @st.composite
+def _rot(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """A bit of a member's disk flips, and it must read it."""
+    unit = unit_s(shape)
+    whom = Target(select=draw(st.sampled_from(shape.names(shape.etcd_role))), component="etcd")
+    at_s = unit * draw(st.integers(2, 8))
+    flip = Fault(fault="bit-flip", target=whom, at_s=at_s)
+    read = Fault(fault="kill", target=whom, at_s=at_s + 0.1 * unit, for_s=round(0.5 * unit, 6))
+    return _Theme([flip, read], at_s + 8 * unit, _FEW)
+
+
+@st.composite
+def _lost_disk(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """A member is cut off, and when it is back another one loses its disk, and a third one dies: what was acknowledged
+    meanwhile is on the last one only.
+    """
+    unit = unit_s(shape)
+    away, emptied, dead = draw(st.permutations(shape.names(shape.etcd_role)))[:3]
+    back_s = unit * draw(st.integers(3, 6))
+    component: Component | None = draw(pick([(1, None), (2, "etcd")]))
+    meet_s = back_s + unit * draw(pick([(2, -0.2), (1, -0.05), (1, 0.05)]))
+    cut = Fault(fault="partition", target=_all(away), at_s=unit, for_s=round(back_s - unit, 6))
+    wipe_s = round(unit * draw(pick([(2, 0.1), (1, 1.0)])), 6)
+    lost = Fault(
+        fault="wipe-disk", target=Target(select=emptied, component=component), at_s=round(meet_s, 6), for_s=wipe_s
+    )
+    gone_s = meet_s + unit * draw(pick([(2, 0.0), (1, 0.1)]))
+    gone = Fault(fault="kill", target=_all(dead), at_s=round(gone_s, 6), for_s=round(unit * draw(pick(_AWAY_FOR)), 6))
+    return _Theme([cut, lost, gone], back_s + 6 * unit, _FEW)
+
+
+@st.composite
 def _deposed(draw: st.DrawFn, shape: Topology) -> _Theme:
     """Who leads by a Lease is away until another one does, and then back, while there is work for either."""
     component = draw(pick(_LEADERS))
@@ -265,10 +317,10 @@ def _target(draw: st.DrawFn, shape: Topology, kind: FaultName) -> Target:
         everybody = _all("etcd") if kind in _OF_LINKS and not shape.count("control-plane") else None
         table = [(weight, target) for weight, target in _targets(shape) if target != everybody]
     target = draw(pick(table))
-    if kind in faults.OF_PROCESSES:
-        return msgspec.structs.replace(target, component=draw(pick(_components(shape))))
     if kind in _OF_DISKS:
         return msgspec.structs.replace(target, component=draw(pick([(1, None), (1, "etcd")])))
+    if kind in faults.OF_PROCESSES:
+        return msgspec.structs.replace(target, component=draw(pick(_components(shape))))
     return target
 
 

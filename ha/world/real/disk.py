@@ -56,11 +56,11 @@ class Trouble:
             if isinstance(one.what, SlowDisk):
                 self._count(one, "slowed")
                 time.sleep(one.what.latency_s)
-        self._refuse(DiskError, errno.EIO)
         self.write(grows=grows)
 
     def write(self, *, grows: bool) -> None:
         """Stands before everything that is written. Raises OSError."""
+        self._refuse(DiskError, errno.EIO)
         if grows:
             self._refuse(DiskFull, errno.ENOSPC)
 
@@ -114,7 +114,8 @@ class RealFile:
     def flush(self) -> None:
         """Write. Raises OSError, from then on for good."""
         with self._faults():
-            self._trouble.write(grows=bool(self._pending))
+            if self._pending or self._cut:
+                self._trouble.write(grows=bool(self._pending))
             self._apply(extend=False)
 
     async def sync(self) -> None:

@@ -32,7 +32,7 @@ from ha.world.clocks import NodeClock
 from ha.world.described import described, nodes_of
 from ha.world.real import wire
 from ha.world.real.link import Link as Control
-from ha.world.real.rot import Flipped, flip
+from ha.world.real.rot import Flipped, flip, wipe
 
 __all__ = ["Imposed"]
 
@@ -99,6 +99,15 @@ class Imposed:
         if not did:
             raise NotAttestedError(f"lifted, and nothing had met it: {disturbance}")
         return evidence | did
+
+    async def wipe(self, node: str, *, process: str | None = None) -> Evidence:
+        """See `ha.world.World`."""
+        self._check([node])
+        await trio.lowlevel.checkpoint()
+        lost = wipe(self._disks / node, process)
+        if not lost:
+            raise NotAttestedError(f"nothing is on the disk of {node}")
+        return {"emptied": lost}
 
     async def reset(self, links: Sequence[Link]) -> Evidence:
         """See `ha.world.World`."""

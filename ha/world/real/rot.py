@@ -1,4 +1,4 @@
-"""A bit that flips in a file on the disk of a process, behind its back.
+"""What happens to a disk behind the back of the processes that use it: a bit flips, or everything is lost.
 
 The page cache is shared, so what the process reads from now on is wrong; what it has in memory is not. Files end in
 zeros that are no content yet (`ha.world.real.disk`); only what is before them is flipped.
@@ -10,13 +10,14 @@ no bit to be put right. The file is held open, so that another one cannot be tak
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 from ha.world.real.disk import TEMPORARY
 
-__all__ = ["Flipped", "flip"]
+__all__ = ["Flipped", "flip", "wipe"]
 
 _AROUND_BYTES = 64
 
@@ -63,6 +64,14 @@ def flip(disks: Path, process: str | None, random: Random) -> Flipped | None:
         return None
     path, size = random.choice(found)
     return Flipped(str(path.relative_to(disks)), path, size, random.randrange(size), random.randrange(8))
+
+
+def wipe(disks: Path, process: str | None) -> dict[str, int]:
+    """Remove all files of one process, or of all, of those below `disks`; which, with the sizes of their content."""
+    lost = {str(path.relative_to(disks)): size for path, size in _contents(disks, process)}
+    for directory in sorted(disks.iterdir() if process is None else [disks / process]) if lost else []:
+        shutil.rmtree(directory)
+    return lost
 
 
 def _contents(disks: Path, process: str | None) -> Iterator[tuple[Path, int]]:

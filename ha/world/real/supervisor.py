@@ -41,7 +41,7 @@ __all__ = ["FAULTS", "LeftoverError", "RealWorld", "WorldLostError", "open_world
 FAULTS = frozenset(
     {
         "bandwidth", "bit-flip", "bridge-partition", "clock-offset", "clock-rate", "delay", "disk-error", "disk-full",
-        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk",
+        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk", "wipe-disk",
     }
 )  # fmt: skip
 
@@ -118,6 +118,10 @@ class RealWorld:
         with trio.move_on_after(limit_s):
             return await self._link.signal(node, process, signal, observe=True)
         raise NotAttestedError(f"{signal} of {process or 'all'} on {node}: no effect within {limit_s:g} s")
+
+    async def wipe(self, node: str, *, process: str | None = None) -> Evidence:
+        """Lose what is on disks. Raises LookupError, NotAttestedError when there was nothing."""
+        return await self._imposed.wipe(node, process=process)
 
     async def impose(self, disturbance: Disturbance) -> Evidence:
         """Begin a disturbance. Raises LookupError, NotAttestedError."""

@@ -124,14 +124,13 @@ class SimDisk:
         self._trace.add(clock().current_time(), self._number, growth)
         if self.fail_with is not None:
             raise self.fail_with
-        for one in self.disturbances:
-            if isinstance(one, DiskError):
-                self.refused += 1
-                raise OSError(errno.EIO, "Input/output error")
-        self.check_room(growth)
+        self.check_write(growth)
 
-    def check_room(self, operation: _Operation) -> None:
-        """Raises OSError if a disk without room is asked to grow a file."""
+    def check_write(self, operation: _Operation) -> None:
+        """Raises OSError if the disk fails, or has no room and is asked to grow a file."""
+        if any(isinstance(one, DiskError) for one in self.disturbances):
+            self.refused += 1
+            raise OSError(errno.EIO, "Input/output error")
         if isinstance(operation, bytes) and operation and any(isinstance(one, DiskFull) for one in self.disturbances):
             self.refused += 1
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -150,6 +149,12 @@ class SimDisk:
     def holds(self, path: str, content: _Content) -> bool:
         """Whether a file is still the same inode."""
         return self.files.get(path) is content
+
+    def wipe(self) -> dict[str, int]:
+        """Lose everything; the files that were lost, with their sizes."""
+        lost = {path: len(content.current) for path, content in sorted(self.files.items())}
+        self.files.clear()
+        return lost
 
     def flip(self, _what: BitFlip) -> Flipped | None:
         """Flip one durable bit; None when there is none."""
@@ -226,9 +231,9 @@ class SimFile:
             self._content.do(operation)
 
     def flush(self) -> None:
-        """See `ha.world.File`. What is appended is in the page cache already; a full disk has no room for it."""
+        """See `ha.world.File`. What is appended is in the page cache already, unless the disk fails or is full."""
         if self._disk.is_current(self._generation) and self._content.pending:
-            self._disk.check_room(self._content.pending[-1])
+            self._disk.check_write(self._content.pending[-1])
 
     async def sync(self) -> None:
         """See `ha.world.File`. Raises OSError, from then on for good."""

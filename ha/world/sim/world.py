@@ -53,7 +53,7 @@ __all__ = ["FAULTS", "LogLine", "SimWorld", "open_world"]
 FAULTS = frozenset(
     {
         "bandwidth", "bit-flip", "bridge-partition", "clock-offset", "clock-rate", "delay", "disk-error", "disk-full",
-        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk",
+        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk", "wipe-disk",
     }
 )  # fmt: skip
 
@@ -331,6 +331,20 @@ class SimWorld:
         for one in hit:
             self._gate.open(one)
             one.scope.cancel()
+
+    async def wipe(self, node: str, *, process: str | None = None) -> Evidence:
+        """See `ha.world.World`."""
+        await trio.lowlevel.checkpoint()
+        if node not in self._addresses:
+            raise LookupError(f"no node {node!r}")
+        lost: dict[str, int] = {}
+        for (its, name), disk in sorted(self._disks.items()):
+            if its == node and process in (None, name):
+                lost |= {f"{name}/{path}": size for path, size in disk.wipe().items()}
+        if not lost:
+            raise NotAttestedError(f"nothing is on the disk of {node}")
+        self._trace(f"wipe {node}/{process or '*'}")
+        return {"emptied": lost}
 
     # -- disturbances ------------------------------------------------------------------------------------------
 

@@ -107,6 +107,7 @@ class _Real:
         self.opened: list[trio.abc.AsyncResource] = []
         self._imposed = Imposed(self, NODES, directory, seed=3)  # type: ignore[arg-type]
         self.impose, self.lift, self.reset = self._imposed.impose, self._imposed.lift, self._imposed.reset
+        self.wipe = self._imposed.wipe
 
     def address(self, node: str) -> str:
         return self._addresses[node]

@@ -420,6 +420,40 @@ async def test_a_full_disk_lets_pass_what_does_not_grow(world: Bench) -> None:
 
 
 @in_both_worlds
+async def test_a_failing_disk_takes_no_write_that_would_not_be_synced(world: Bench) -> None:
+    disk = world.disk("a")
+    file = disk.open("log")
+    file.append(b"0123456789")
+    await file.sync()
+    await world.impose(DiskError("a"))
+    file.flush()
+    file.append(b"x")
+    with pytest.raises(OSError, match="Input/output"):
+        file.flush()
+    file.close()
+
+
+@in_both_worlds
+async def test_a_wiped_disk_is_empty_and_the_others_are_not(world: Bench) -> None:
+    with pytest.raises(NotAttestedError, match="nothing is on the disk of a"):
+        await world.wipe("a")
+    for process in ("one", "two"):
+        file = world.disk("a", process).open("raft/journal")
+        file.append(b"content")
+        await file.sync()
+        file.close()
+    await world.disk("b", "one").replace("f", b"x")
+    assert await world.wipe("a", process="one") == {"emptied": {"one/raft/journal": 7}}
+    assert world.disk("a", "one").list() == []
+    assert world.disk("a", "two").read("raft/journal").rstrip(b"\0") == b"content"
+    await world.disk("a", "one").replace("raft/journal", b"new")
+    assert set((await world.wipe("a"))["emptied"]) == {"one/raft/journal", "two/raft/journal"}
+    assert world.disk("b", "one").read("f") == b"x"
+    with pytest.raises(LookupError):
+        await world.wipe("nowhere")
+
+
+@in_both_worlds
 async def test_a_disk_fault_hits_only_its_process_and_also_one_that_starts_later(world: Bench) -> None:
     world.disk("a", "two")
     await world.impose(DiskError("a", "one"))
