@@ -53,16 +53,18 @@ def _forget_vote() -> Sequence[Patch]:
 
 @mutant("skip-fsync", "raft", "what is appended to the journal is written, and not synced, before it is acknowledged")
 def _skip_fsync() -> Sequence[Patch]:
+    right = Journal.sync
+
     async def sync(self: Journal) -> None:
-        if self._must_rewrite:
-            await self._write_generation()
+        if self._must_rewrite or self._is_next_written:
+            await right(self)
         elif self._unsynced:
             assert self._file is not None
             batch = encode_batch(b"".join(self._unsynced), self._end)
             self._unsynced.clear()
             self._file.append(batch)
             self._end += len(batch)
-        await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
 
     return [(Journal, "sync", sync)]
 

@@ -441,7 +441,7 @@ class RaftCore(Elections):
         """Take a snapshot when the log grew long; keep its end for followers that are a little behind."""
         journal, applied = self.journal, self.applied_index
         since = applied - (journal.snapshot.index if journal.snapshot is not None else 1)
-        if not since or not self._is_worth_a_snapshot(since):
+        if not since or journal.is_being_rewritten or not self._is_worth_a_snapshot(since):
             return
         snapshot = Snapshot(applied, journal.term_at(applied), self.replicated.snapshot())
         keep = self._timing.snapshot_every // 4 if journal.bytes_since_rewrite < COMPACT_BYTES else 0

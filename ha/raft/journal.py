@@ -8,10 +8,12 @@ for it.
 Two ways to become durable:
 
 * `append`, `truncate`, `set_term` add records to the file (`ha.raft.records`).
-* `compact` and `install` change what the file begins with. Then `sync` writes a new generation of the whole file
-  (incarnation, disk, term and vote, snapshot, entries) and puts it in place of the old one atomically. Snapshot and log
-  can therefore never disagree, which is how stock PySyncObj loses acknowledged writes when it is killed between
-  renaming a dump and cutting its journal.
+* `compact` and `install` change what the file begins with: a new generation of the whole file (incarnation, disk, term
+  and vote, snapshot, entries) takes the place of the old one atomically. Snapshot and log can therefore never disagree,
+  which is how stock PySyncObj loses acknowledged writes when it is killed between renaming a dump and cutting its
+  journal. `install` throws the log away, so the next `sync` writes all of it. `compact` loses nothing: the old file
+  goes on to be synced while `rewrite`, in a task of its own, writes the new one beside it, for a large one takes longer
+  than an election; the first `sync` after that adds what was recorded meanwhile and lets it take over.
 
 The log always begins with one entry that is never sent or applied: it stands for everything before it (index 1,
 term 0 in a new cluster), so that "the entry before" exists for every other entry.
@@ -19,7 +21,7 @@ term 0 in a new cluster), so that "the entry before" exists for every other entr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -43,6 +45,34 @@ class Snapshot:
     state: bytes
 
 
+@dataclass(slots=True)
+class _Generation:
+    """What a file begins with, and what was recorded since. `file` is where it is written, beside the one in use."""
+
+    incarnation: int
+    disk: bytes
+    """The record of whose disk it is."""
+    term: int
+    vote: str | None
+    snapshot: Snapshot | None
+    entries: list[Entry]
+    is_begun: bool = False
+    file: File | None = None
+    since: list[bytes] = field(default_factory=list)
+
+    def encode(self) -> bytes:
+        """The file without what was recorded since."""
+        records = [
+            encode_record(Kind.INCARNATION, self.incarnation),
+            self.disk,
+            encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
+        ]
+        if self.snapshot is not None:
+            records.append(encode_record(Kind.SNAPSHOT, self.snapshot.index, self.snapshot.term, self.snapshot.state))
+        records += [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
+        return encode_batch(b"".join(records), 0)
+
+
 class Journal:
     """One member's durable state. `entries` is the log; change it through the methods only."""
 
@@ -61,6 +91,7 @@ class Journal:
         self.bytes_since_rewrite = 0
         self._unsynced: list[bytes] = []
         self._must_rewrite = True
+        self._next: _Generation | None = None
         self._disk: Disk | None = None
         self._path = ""
         self._file: File | None = None
@@ -153,7 +184,21 @@ class Journal:
     @property
     def is_dirty(self) -> bool:
         """Whether anything waits for `sync`."""
-        return self._must_rewrite or bool(self._unsynced)
+        return self._must_rewrite or bool(self._unsynced) or self._is_next_written
+
+    @property
+    def is_being_rewritten(self) -> bool:
+        """Whether the last `compact` has not had its effect on the disk yet."""
+        return self._next is not None
+
+    @property
+    def wants_rewriting(self) -> bool:
+        """Whether there is something to do for `rewrite`."""
+        return self._next is not None and not self._next.is_begun
+
+    @property
+    def _is_next_written(self) -> bool:
+        return self._next is not None and self._next.file is not None
 
     # -- change ------------------------------------------------------------------------------------------
 
@@ -191,24 +236,52 @@ class Journal:
         assert self.first_index <= keep_from <= snapshot.index, "a snapshot and its log must meet"
         self.snapshot = snapshot
         del self.entries[: keep_from - self.first_index]
-        self._rewrite()
+        self.bytes_since_rewrite = 0
+        if not self._must_rewrite:
+            self._drop_next()
+            self._next = self._generation()
 
     def install(self, snapshot: Snapshot) -> None:
         """Put a snapshot in place of the whole log."""
         self.snapshot = snapshot
         self.entries[:] = [(NO_OP, snapshot.index, snapshot.term)]
-        self._rewrite()
-
-    def _put(self, record: bytes) -> None:
-        self._unsynced.append(record)
-        self.bytes_since_rewrite += len(record)
-
-    def _rewrite(self) -> None:
         self._must_rewrite = True
         self._unsynced.clear()
         self.bytes_since_rewrite = 0
+        self._drop_next()
+
+    def _put(self, record: bytes) -> None:
+        self._unsynced.append(record)
+        if self._next is not None:
+            self._next.since.append(record)
+        self.bytes_since_rewrite += len(record)
+
+    def _generation(self) -> _Generation:
+        entries = self.entries.copy()
+        return _Generation(self.incarnation, self._disk_record(), self.term, self.vote, self.snapshot, entries)
+
+    def _drop_next(self) -> None:
+        if self._next is not None and self._next.file is not None:
+            self._next.file.close()
+        self._next = None
 
     # -- make durable ------------------------------------------------------------------------------------
+
+    async def rewrite(self) -> None:
+        """Write what the last `compact` wants beside the file in use. The journal may be changed and synced meanwhile.
+
+        Raises OSError when the disk fails: the member must stop.
+        """
+        following = self._next
+        if following is None or following.is_begun:
+            return
+        assert self._disk is not None
+        following.is_begun = True
+        file = await self._disk.prepare(self._path, following.encode)
+        if following is self._next:
+            following.file = file
+        else:
+            file.close()  # a snapshot was installed meanwhile
 
     async def sync(self) -> None:
         """Make everything so far durable. The journal must not be changed meanwhile.
@@ -217,6 +290,8 @@ class Journal:
         """
         if self._must_rewrite:
             await self._write_generation()
+        elif self._next is not None and self._next.file is not None:
+            await self._take_over(self._next.file, self._next.since)
         elif self._unsynced:
             assert self._file is not None
             batch = encode_batch(b"".join(self._unsynced), self._end)
@@ -227,25 +302,24 @@ class Journal:
 
     async def _write_generation(self) -> None:
         assert self._disk is not None
-        data = encode_batch(b"".join(self._generation()), 0)
+        data = self._generation().encode()
         await self._disk.replace(self._path, data)
         self._must_rewrite = False
+        self._use(self._disk.open(self._path), len(data))
+
+    async def _take_over(self, file: File, since: list[bytes]) -> None:
+        assert self._disk is not None
+        if since:
+            file.append(encode_batch(b"".join(since), file.size_bytes))
+        await self._disk.publish(self._path, file)
+        self._next = None
+        self._use(file, file.size_bytes)
+
+    def _use(self, file: File, end: int) -> None:
         self._unsynced.clear()
         if self._file is not None:
             self._file.close()
-        self._file = self._disk.open(self._path)
-        self._end = len(data)
-
-    def _generation(self) -> list[bytes]:
-        records = [
-            encode_record(Kind.INCARNATION, self.incarnation),
-            self._disk_record(),
-            encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
-        ]
-        if self.snapshot is not None:
-            records.append(encode_record(Kind.SNAPSHOT, self.snapshot.index, self.snapshot.term, self.snapshot.state))
-        records += [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
-        return records
+        self._file, self._end = file, end
 
     def _disk_record(self) -> bytes:
         founders = msgspec.msgpack.encode(self.founders, order="deterministic")
@@ -253,5 +327,6 @@ class Journal:
 
     def close(self) -> None:
         """Close the file without syncing."""
+        self._drop_next()
         if self._file is not None:
             self._file.close()

@@ -127,6 +127,7 @@ class Replica:
         self._leadership = Leadership()
         self._alarm = Alarm()
         self._room = trio.lowlevel.ParkingLot()
+        self._compacted = trio.lowlevel.ParkingLot()
         self._waits = Waits(request_timeout_s)
         self._inbox: deque[tuple[str, Message | LinkEvent]] = deque()
         self._next_sequence = 0
@@ -248,6 +249,7 @@ class Replica:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._alarm.run)
                 nursery.start_soon(self._waits.expire)
+                nursery.start_soon(self._rewrite_behind, journal)
                 await nursery.start(self._transport.run)
                 task_status.started()
                 await self._drive(core, journal)
@@ -269,6 +271,8 @@ class Replica:
         while True:
             await self._alarm.wait(core.next_deadline())
             self._turn(core)
+            if journal.wants_rewriting:
+                self._compacted.unpark_all()
             for peer, message in core.outbox.early:
                 self._transport.send(peer, message)
             core.outbox.early.clear()
@@ -281,6 +285,13 @@ class Replica:
                 self._transport.send(peer, message)
             core.outbox.held.clear()
             await self._transport.flush()
+
+    async def _rewrite_behind(self, journal: Journal) -> None:
+        """Write the journal anew when it was compacted, while the driver goes on with the old file."""
+        while True:
+            await self._compacted.park()
+            await journal.rewrite()
+            self._alarm.ring()
 
     # -- one turn ------------------------------------------------------------------------------------------
 

@@ -166,6 +166,18 @@ class Disk(Protocol):
         """Put a whole file in place, atomically and durably: after a crash it is the old one or the new one."""
         ...
 
+    async def prepare(self, path: str, make: Callable[[], bytes]) -> File:
+        """Write what shall take the place of a file, durably, under a name that nobody sees. `make` gives its content;
+        neither it nor the writing holds up this process. Raises OSError. Until `publish` more may be appended.
+        """
+        ...
+
+    async def publish(self, path: str, file: File) -> None:
+        """Make what was appended to a prepared file durable, and put it in place, atomically and durably: after a crash
+        it is the old one or the new one. It stays open under its new name. Raises OSError.
+        """
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is no error."""
         ...

@@ -25,7 +25,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import trio
@@ -158,6 +158,10 @@ class RealFile:
         self._written_bytes = end
         self._pending.clear()
 
+    def rename(self, path: Path) -> None:
+        """Give it another name; whoever has that loses it."""
+        self._path = self._path.replace(path)
+
     def close(self) -> None:
         """Close without syncing; in the absence of a crash the file then ends where its content ends."""
         if self._fd < 0:
@@ -170,6 +174,8 @@ class RealFile:
                 os.ftruncate(self._fd, self._written_bytes)
         os.close(self._fd)
         self._fd = -1
+        if self._path.name.endswith(TEMPORARY):
+            self._path.unlink()  # it never took the place of another
 
 
 class RealDisk:
@@ -198,8 +204,7 @@ class RealDisk:
     async def replace(self, path: str, data: bytes) -> None:
         """Write beside, fsync, rename, fsync the directory."""
         full = self._resolve(path)
-        self._replacements += 1
-        temporary = full.with_name(f".{full.name}.{self._replacements}{TEMPORARY}")
+        temporary = self._temporary(full)
         if len(data) > _INLINE_BYTES:
             await trio.to_thread.run_sync(self._replace, full, temporary, data)
         else:
@@ -209,7 +214,33 @@ class RealDisk:
 
     def _replace(self, full: Path, temporary: Path, data: bytes) -> None:
         self._trouble.sync(grows=bool(data))
-        _replace(full, temporary, data)
+        _write_beside(temporary, data)
+        temporary.replace(full)
+        _sync_directory(full.parent)
+
+    async def prepare(self, path: str, make: Callable[[], bytes]) -> File:
+        """In a thread, as it may be large."""
+        temporary = self._temporary(self._resolve(path))
+
+        def write() -> File:
+            data = make()
+            self._trouble.sync(grows=bool(data))
+            _write_beside(temporary, data)
+            return RealFile(temporary, self._trouble)
+
+        return await trio.to_thread.run_sync(write)
+
+    async def publish(self, path: str, file: File) -> None:
+        """Sync, rename, fsync the directory."""
+        assert isinstance(file, RealFile), "prepared by another world"
+        await file.sync()
+        full = self._resolve(path)
+        file.rename(full)
+        _sync_directory(full.parent)
+
+    def _temporary(self, full: Path) -> Path:
+        self._replacements += 1
+        return full.with_name(f".{full.name}.{self._replacements}{TEMPORARY}")
 
     def remove(self, path: str) -> None:
         """Remove a file; a missing one is no error."""
@@ -245,8 +276,8 @@ def _pwrite(fd: int, data: bytes | bytearray, offset: int) -> None:
         offset += written
 
 
-def _replace(full: Path, temporary: Path, data: bytes) -> None:
-    _make_directories(full.parent)
+def _write_beside(temporary: Path, data: bytes) -> None:
+    _make_directories(temporary.parent)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         _pwrite(fd, data, 0)
@@ -256,8 +287,6 @@ def _replace(full: Path, temporary: Path, data: bytes) -> None:
         raise
     finally:
         os.close(fd)
-    temporary.replace(full)
-    _sync_directory(full.parent)
 
 
 def _make_directories(directory: Path) -> None:

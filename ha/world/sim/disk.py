@@ -9,10 +9,11 @@ rest is gone: the kernel drops the pages.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from random import Random
 from typing import TypeAlias
 
-from ha.world import BitFlip, DiskError, DiskFull, SlowDisk
+from ha.world import BitFlip, DiskError, DiskFull, File, SlowDisk
 from ha.world.sim.clock import clock, sleep_until
 from ha.world.sim.trace import Trace
 
@@ -188,6 +189,19 @@ class ProcessDisk:
         await self.device.wait_sync(self._generation, data)
         self.device.files[path] = _Content(data)
 
+    async def prepare(self, path: str, make: Callable[[], bytes]) -> SimFile:  # noqa: ARG002  (it has no name yet)
+        """See `ha.world.Disk`."""
+        data = make()
+        await self.device.wait_sync(self._generation, data)
+        return SimFile(self.device, _Content(data), self._generation)
+
+    async def publish(self, path: str, file: File) -> None:
+        """See `ha.world.Disk`."""
+        assert isinstance(file, SimFile), "prepared by another world"
+        await file.sync()
+        await self.device.wait_sync(self._generation, b"")  # of the directory
+        self.device.files[path] = file.content
+
     def remove(self, path: str) -> None:
         """See `ha.world.Disk`."""
         if self._is_current():
@@ -206,17 +220,17 @@ class SimFile:
     """Implements `ha.world.File`."""
 
     def __init__(self, disk: SimDisk, content: _Content, generation: int) -> None:
-        self._disk, self._content, self._generation = disk, content, generation
+        self._disk, self.content, self._generation = disk, content, generation
         self._fault: OSError | None = None
 
     @property
     def size_bytes(self) -> int:
         """See `ha.world.File`."""
-        return len(self._content.current)
+        return len(self.content.current)
 
     def read(self) -> bytes:
         """See `ha.world.File`."""
-        return bytes(self._content.current)
+        return bytes(self.content.current)
 
     def append(self, data: bytes) -> None:
         """See `ha.world.File`."""
@@ -228,27 +242,27 @@ class SimFile:
 
     def _do(self, operation: _Operation) -> None:
         if self._disk.is_current(self._generation):
-            self._content.do(operation)
+            self.content.do(operation)
 
     def flush(self) -> None:
         """See `ha.world.File`. What is appended is in the page cache already, unless the disk fails or is full."""
-        if self._disk.is_current(self._generation) and self._content.pending:
-            self._disk.check_write(self._content.pending[-1])
+        if self._disk.is_current(self._generation) and self.content.pending:
+            self._disk.check_write(self.content.pending[-1])
 
     async def sync(self) -> None:
         """See `ha.world.File`. Raises OSError, from then on for good."""
         if self._fault is not None:
             raise OSError(self._fault.errno, f"an earlier sync failed: {self._fault.strerror}")
-        count = len(self._content.pending)
-        growth = b"".join(op for op in self._content.pending if isinstance(op, bytes))
+        count = len(self.content.pending)
+        growth = b"".join(op for op in self.content.pending if isinstance(op, bytes))
         try:
             await self._disk.wait_sync(self._generation, growth)
         except OSError as fault:
             self._fault = fault
             if self._disk.is_current(self._generation):
-                self._content.fail(self._disk.random)
+                self.content.fail(self._disk.random)
             raise
-        self._content.settle(count)
+        self.content.settle(count)
 
     def close(self) -> None:
         """See `ha.world.File`."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from ha.raft import JournalCorruptError
 from ha.raft.journal import Journal, Snapshot
@@ -98,11 +99,85 @@ async def test_compaction_keeps_the_end_of_the_log(autojump_clock) -> None:
             journal.append(b"%d" % index, index, 1)
         journal.set_term(2, "c")
         journal.compact(Snapshot(40, 1, b"state"), 35)
+        await journal.rewrite()
         await journal.sync()
         again = await Journal.open(disk, "journal")
         assert (again.first_index, again.last_index) == (35, 49)
         assert again.snapshot == Snapshot(40, 1, b"state")
         assert (again.term, again.vote) == (2, "c")
+
+
+@pytest.mark.parametrize("stop_at", range(7))
+async def test_nothing_is_lost_whenever_power_fails_while_the_journal_is_rewritten(autojump_clock, stop_at) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        for index in range(2, 50):
+            journal.append(b"%d" % index, index, 1)
+
+        async def synced() -> None:
+            await journal.sync()
+
+        async def recorded() -> None:
+            journal.truncate(48)
+            journal.append(b"other", 48, 3)
+            journal.set_term(3, "b")
+
+        async def compacted() -> None:
+            journal.compact(Snapshot(40, 1, b"state"), 35)
+
+        steps = [synced, compacted, recorded, synced, journal.rewrite, synced]
+        for step in steps[:stop_at]:
+            await step()
+        await world.power_off("a")
+        again = await Journal.open(disk, "journal")
+        assert again.last_index == (1 if stop_at == 0 else 49 if stop_at < 4 else 48)
+        assert again.term == (3 if stop_at >= 4 else 0)
+        assert again.first_index == (35 if stop_at == 6 else 1)
+        assert (again.snapshot is not None) == (stop_at == 6)
+        if stop_at >= 4:
+            assert again.entries[-1] == (b"other", 48, 3)
+            assert again.entries == journal.entries[-len(again.entries) :] or stop_at < 6
+
+
+async def test_the_journal_goes_on_while_it_is_rewritten(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.append(b"2", 2, 1)
+        journal.compact(Snapshot(2, 1, b"state"), 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.rewrite)
+            await trio.lowlevel.checkpoint()
+            for index in range(3, 6):
+                journal.append(b"%d" % index, index, 1)
+                await journal.sync()
+        await journal.sync()
+        journal.append(b"6", 6, 1)
+        await journal.sync()
+        assert not journal.is_being_rewritten
+        await world.power_off("a")
+        again = await Journal.open(disk, "journal")
+        assert [entry[0] for entry in again.entries] == [b"2", b"3", b"4", b"5", b"6"]
+        assert again.snapshot == Snapshot(2, 1, b"state")
+
+
+async def test_a_snapshot_that_is_installed_while_the_journal_is_rewritten_is_what_stays(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.append(b"2", 2, 1)
+        journal.compact(Snapshot(2, 1, b"old"), 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.rewrite)
+            await trio.lowlevel.checkpoint()
+            journal.install(Snapshot(100, 7, b"new"))
+            await journal.sync()
+        assert not journal.is_being_rewritten
+        assert not journal.is_dirty
+        again = await Journal.open(disk, "journal")
+        assert again.snapshot == Snapshot(100, 7, b"new")
+        assert (again.first_index, again.last_index) == (100, 100)
 
 
 async def test_entries_after_a_compaction_are_appended_to_the_new_file(autojump_clock) -> None:

@@ -167,6 +167,34 @@ async def test_replacement_is_whole_and_leaves_nothing_beside_it(tmp_path: Path,
     assert names(tmp_path / "a/b") == ["snapshot"]
 
 
+async def test_a_prepared_file_takes_the_place_of_another_with_what_was_appended(tmp_path: Path) -> None:
+    disk = RealDisk(tmp_path)
+    await disk.replace("raft/log", b"old")
+    file = await disk.prepare("raft/log", lambda: b"new")
+    file.append(b" and more")
+    assert disk.read("raft/log") == b"old"
+    assert disk.list("raft") == ["log"]
+    await disk.publish("raft/log", file)
+    assert disk.read("raft/log").rstrip(b"\0") == b"new and more"
+    file.append(b"!")
+    await file.sync()
+    file.close()
+    assert disk.read("raft/log") == b"new and more!"
+    assert names(tmp_path / "raft") == ["log"]
+
+
+async def test_a_prepared_file_that_is_not_wanted_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    disk = RealDisk(tmp_path)
+    await disk.replace("log", b"old")
+    (await disk.prepare("log", lambda: b"new")).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(errno.EIO))
+        with pytest.raises(OSError, match="Input/output error"):
+            await disk.prepare("log", lambda: b"new")
+    assert disk.read("log") == b"old"
+    assert names(tmp_path) == ["log"]
+
+
 async def test_a_failed_replacement_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
     disk = RealDisk(tmp_path)
     await disk.replace("snapshot", b"old")
