@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ha.raft.journal import Journal
 from ha.raft.messages import Append, Appended, PreVote, Rejected, RequestVote, Vote
 from tests.unit.raft.schedules import ELECTION_S, HEARTBEAT_S, STEP_S, OurMember, Schedule, kind
 
@@ -387,3 +388,48 @@ def test_a_leader_without_answers_of_a_majority_steps_down() -> None:
         made.give(made.take("A", "B"))
         made.give(made.take("B", "A"))
     assert not made.members["A"].is_leader()
+
+
+# -- thesis 4.2.1: non-voting servers; here: those whose disk was empty -----------------------------------------
+
+
+def with_a_learner(names: str = "ABC") -> Schedule:
+    """Led by A; B lost its disk."""
+    made = led_by_a(names)
+    made.crash("B")
+    journal = Journal()
+    journal.disk_id, journal.is_learner = 7, True
+    made.start("B", journal=journal)
+    return made
+
+
+def test_a_non_voting_server_is_sent_the_log_but_is_not_counted_for_commitment() -> None:
+    """Thesis 4.2.1: the leader replicates log entries to it, but it is not yet counted towards majorities for voting
+    or commitment purposes.
+    """
+    made = with_a_learner()
+    made.crash("C")
+    leader = made.members["A"]
+    before = leader.commit()
+    leader.propose(b"x")
+    made.settle("AB", rounds=4)
+    assert log(made, "B") == log(made, "A")
+    assert leader.commit() == before
+
+
+def test_a_non_voting_server_gives_no_vote() -> None:
+    """Thesis 4.2.1: not counted for voting purposes. Paper figure 2: votedFor must not be forgotten."""
+    made = with_a_learner()
+    made.members["B"].receive("C", RequestVote(made.members["A"].term() + 1, 99, 99))
+    made.members["B"].receive("C", PreVote(made.members["A"].term() + 1, 99, 99, 1))
+    assert {kind(answer) for answer in answers(made, "B")} <= {"who_are_you"}
+
+
+def test_a_non_voting_server_counts_once_its_admission_is_committed() -> None:
+    """Thesis 4.1: a server is added by an entry of the log."""
+    made = with_a_learner()
+    made.settle("ABC")
+    made.crash("C")
+    made.members["A"].propose(b"x")
+    made.settle("AB")
+    assert made.members["A"].acknowledged() == {b"x"}

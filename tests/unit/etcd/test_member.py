@@ -329,3 +329,39 @@ async def test_a_request_that_is_too_large_is_refused_and_changes_nothing(autoju
             await client.put(b"k", b"x" * 1_600_000)
         assert caught.value.definite
         assert await client.put(b"k", b"x" * 1_500_000) == 2
+
+
+async def test_members_tell_equal_digests_of_what_they_applied(autojump_clock: trio.abc.Clock) -> None:
+    async with FakeWorld(seed=17) as world:
+        addresses = await start_cluster(world)
+        client = client_of(world, *addresses)
+        for number in range(150):
+            await client.put(b"k", b"%d" % number)
+        for address in addresses:
+            await client_of(world, address).range(b"k")
+        told = [dict(orjson.loads((await get(world, address, "/debug/digests"))[1])) for address in addresses]
+        assert {64, 128} <= set(told[0]) & set(told[1]) & set(told[2])
+        assert told[0] == told[1] == told[2]
+
+
+async def test_a_member_that_lost_its_disk_says_that_it_is_a_learner_until_it_is_admitted(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    async with FakeWorld(seed=18) as world:
+        addresses = await start_cluster(world)
+        leader = await leader_of(world, addresses)
+        lost, other = (name for name in NAMES if name != leader)
+        await world.kill(other)
+        await world.kill(lost)
+        await world.wipe(lost)
+        await start_member(world, configs(world)[lost])
+        await trio.sleep(10)
+        assert b'"isLearner":true' in await status_of(world, lost)
+        await start_member(world, configs(world)[other])
+        await trio.sleep(10)
+        assert b"isLearner" not in await status_of(world, lost)
+
+
+async def status_of(world: FakeWorld, name: str) -> bytes:
+    client = http.Client(world.host("client").net, Address(world.address(name), 2379))
+    return (await client.request("POST", "/v3/maintenance/status", body=b"{}", timeout_s=5)).body

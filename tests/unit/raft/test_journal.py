@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trio
 
 from ha.raft import JournalCorruptError
 from ha.raft.journal import Journal, Snapshot
 from ha.raft.records import Kind, encode_batch, encode_record
+from ha.world.real.disk import RealDisk
 from tests.fakes.world import FakeWorld
 
 
@@ -209,3 +212,25 @@ def test_a_slice_holds_at_least_one_entry_and_stops_at_the_limit() -> None:
     assert [index for _, index, _ in journal.slice(3, 1)] == [3]
     assert [index for _, index, _ in journal.slice(3, 250)] == [3, 4, 5]
     assert len(journal.slice(3, 1 << 20)) == 9
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_on_a_real_disk_a_batch_that_its_process_did_not_finish_is_dropped(tmp_path: Path, share: float) -> None:
+    """A kill within a write; what a simulated power cut does at every byte."""
+
+    async def die_and_return() -> None:
+        journal = await Journal.open(RealDisk(tmp_path), "journal")
+        journal.append(b"acknowledged", 2, 1)
+        await journal.sync()
+        torn = encode_batch(encode_record(Kind.ENTRY, 3, 1, bytes(1500)), journal._end)
+        with (tmp_path / "journal").open("r+b") as file:  # the journal's own is not closed: its process is dead
+            file.seek(journal._end)
+            file.write(torn[: int(share * len(torn))])
+        again = await Journal.open(RealDisk(tmp_path), "journal")
+        assert again.last_index == 2
+        again.append(b"next", 3, 1)
+        await again.sync()
+        again.close()
+        assert (await Journal.open(RealDisk(tmp_path), "journal")).entries[-1] == (b"next", 3, 1)
+
+    trio.run(die_and_return)
