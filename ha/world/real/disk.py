@@ -8,9 +8,11 @@ overwrites allocated blocks and leaves the size alone, so that ``fdatasync`` has
 again). The price: after a crash the content may be followed by zeros, which readers of a `ha.world.File` must
 expect anyway.
 
-``fdatasync`` is called inline: it takes 0.14 ms (0.20 ms when every sync extends the file), which is less
-than a trip to a thread and back, and group commit waits for it in any case. A large replacement (a snapshot)
-goes to a thread, so that it does not hold up heartbeats.
+``fdatasync`` is called inline where it takes 0.14 ms (0.20 ms when every sync extends the file): that is less
+than a trip to a thread and back, and group commit waits for it in any case. On a disk that takes longer, as others
+use it, the process would stand still for most of its time; there a sync of much data goes to a thread, for where
+there is much data there are many who wait for answers, or are about to ask. So does a large replacement (a
+snapshot), so that it does not hold up heartbeats.
 
 After a failed write or sync the kernel may have dropped the dirty pages, and a second fsync would report
 success for data that is gone. So the file stays broken: every later sync raises the same fault until the
@@ -38,6 +40,10 @@ __all__ = ["TEMPORARY", "RealDisk", "RealFile", "Trouble"]
 
 _CHUNK_BYTES = 256 << 10  # a larger one is no faster, and its own sync takes longer
 _INLINE_BYTES = 256 << 10
+_MUCH_BYTES = 4 << 10
+_LONG_S = 0.0005
+_MEMORY = 0.1
+"""How much one sync changes the notion of how long they take."""
 TEMPORARY = ".replacing"
 
 
@@ -86,6 +92,7 @@ class RealFile:
         self._allocated_bytes = self._written_bytes
         self._pending = bytearray()
         self._cut = self._flushed = False
+        self._sync_s = 0.0
         self._fault: OSError | None = None
 
     @property
@@ -124,10 +131,19 @@ class RealFile:
         with self._faults():
             self._trouble.sync(grows=bool(self._pending))
             if self._pending or self._cut or self._flushed:
+                is_much = len(self._pending) >= _MUCH_BYTES
                 self._apply(extend=True)
-                os.fdatasync(self._fd)
                 self._flushed = False
+                if is_much and self._sync_s > _LONG_S:
+                    await trio.to_thread.run_sync(self._fdatasync)
+                else:
+                    self._fdatasync()
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def _fdatasync(self) -> None:
+        begun_s = time.perf_counter()
+        os.fdatasync(self._fd)
+        self._sync_s += _MEMORY * (time.perf_counter() - begun_s - self._sync_s)
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
