@@ -11,6 +11,7 @@ sizes; we do, with one receive buffer of slack for a header line that never ends
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import NamedTuple
 
 import httptools
@@ -39,9 +40,14 @@ class _RefusedError(Exception):
     """Stops llhttp from within a callback; the reason stands in `RequestReader.refusal`."""
 
 
+@lru_cache(maxsize=256)
+def _field(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
 def _add_header(headers: dict[str, str], name: bytes, value: bytes) -> None:
     """Repeated headers become one, as RFC 9110 5.3 allows for all that make sense repeated."""
-    key = name.decode("latin-1").lower()
+    key = _field(name)
     text = value.decode("latin-1").strip()
     headers[key] = f"{headers[key]}, {text}" if key in headers else text
 

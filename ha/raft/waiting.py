@@ -49,23 +49,17 @@ class Waiter:
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
 
+    async def until_told(self) -> None:
+        """Wait for either. Nothing is to be told any more when this has been cancelled."""
+        if self._is_over:
+            await trio.lowlevel.checkpoint()
+        else:
+            self._task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._give_up)
+
     def _give_up(self, _: object) -> trio.lowlevel.Abort:
         self._is_over = True  # now: the task is woken already, and may be answered before it runs
         return trio.lowlevel.Abort.SUCCEEDED
-
-    async def wait(self) -> object:
-        """The answer. Raises the error."""
-        self._task = trio.lowlevel.current_task()
-        try:
-            if self._is_over:
-                await trio.lowlevel.checkpoint()
-            else:
-                await trio.lowlevel.wait_task_rescheduled(self._give_up)
-        finally:
-            self._is_over = True
-        if self.error is not None:
-            raise self.error
-        return self.answer
 
 
 class Waits:
@@ -88,9 +82,12 @@ class Waits:
             self._earlier.unpark_all()
         self._waiting[waiter] = None
         try:
-            return await waiter.wait()
+            await waiter.until_told()
         finally:
             del self._waiting[waiter]
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.answer
 
     async def expire(self) -> NoReturn:
         """Fail those that wait for too long, until cancelled."""

@@ -22,8 +22,8 @@ async def test_who_waits_is_told_once() -> None:
             waiter.fail(NoLeaderError())
 
         nursery.start_soon(tell)
-        assert await waiter.wait() == 1
-    assert waiter.error is None
+        await waiter.until_told()
+    assert (waiter.answer, waiter.error) == (1, None)
 
 
 async def test_what_came_before_the_wait_is_told_as_well() -> None:
@@ -31,13 +31,13 @@ async def test_what_came_before_the_wait_is_told_as_well() -> None:
     waiter.fail(NoLeaderError())
     waiter.finish(1)
     with pytest.raises(NoLeaderError):
-        await waiter.wait()
+        await Waits(inf).wait(waiter)
 
 
 async def test_who_gave_up_waiting_is_left_alone(autojump_clock) -> None:
     waiter = Waiter(inf)
     with trio.move_on_after(1):
-        await waiter.wait()
+        await waiter.until_told()
     waiter.finish(1)
     await trio.sleep(1)
     assert waiter.answer is None
@@ -48,7 +48,7 @@ async def test_who_is_answered_in_the_moment_of_giving_up_is_woken_once() -> Non
 
     async def wait() -> None:
         with scope:
-            await waiter.wait()
+            await waiter.until_told()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
