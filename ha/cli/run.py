@@ -33,7 +33,8 @@ from ha.report.directory import write
 from ha.report.progress import Progress
 from ha.report.terminal import closing, render
 from ha.spec import Engine, LoadBalancerEngine, Scenario, Seed, WorldName
-from ha.spec.load import advice, inputs, override, scenario
+from ha.spec.load import advice, inputs, scenario
+from ha.spec.override import override
 from ha.workload import NotSetUpError
 from ha.world.real import LeftoverError, WorldLostError
 

@@ -51,15 +51,13 @@ def judge(
     """The run with its result. `started` in UTC; `repeat` is the command that repeats the run."""
     operations, final_reads = recording.operations, observed.final_reads
     load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
-    nodes = observed.plan.records()
     # What the store itself answers has checkers of its own.
     objects, facts = [o for o in operations if o.store is None], Facts.of(operations)
-    columns = Columns.of(objects)
-    linear = linearizability.check_columns(columns)
+    linear = linearizability.check_columns(columns := Columns.of(objects))
     lost = [*durability.lost_writes(objects, final_reads), *store_durability.lost_writes(facts, final_reads)]
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
+    faults, nodes = fault_records(recording.events), observed.plan.records()
     recoveries = recovery.recoveries(recording.events, load, nodes)
-    faults = fault_records(recording.events)
     always, explained = invariants(scenario, observed, recording, facts, faults)
     claimed = [*always, *_served(scenario, observed), *claims.evaluate(scenario.experiment.expect, outages, recoveries)]
     topology, conviction = scenario.topology, _conviction(scenario)

@@ -29,6 +29,7 @@ from ha.spec.model import (
     Topology,
     WorldName,
 )
+from ha.spec.override import with_engines
 from ha.spec.problems import ROOT, Problem, SpecError, nearest
 from ha.spec.rules import Report, advice
 from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, join, read
@@ -45,7 +46,6 @@ __all__ = [
     "inputs",
     "kind_of",
     "load",
-    "override",
     "resolve",
     "scenario",
     "topology",
@@ -90,7 +90,7 @@ def topology(
         spec = spec.topology
     if not isinstance(spec, Topology):
         raise SpecError([_problem(str(path), f"is {_kind(spec)}", "a Topology or a Scenario")])
-    shape = _with_engines(spec, engine, load_balancer)
+    shape = with_engines(spec, engine, load_balancer)
     lines = _lines_of(home, prefix, Topology)
     _suits(shape, world, _within(lines, prefix))
     if lines.problems:
@@ -117,30 +117,6 @@ def scenario(path: Path | str, chaos: Path | str | None = None) -> Scenario:
 def inputs(path: Path | str, chaos: Path | str | None = None) -> list[Path]:
     """Every file that decides what `scenario` returns, for keeping: those given and those that they refer to."""
     return _choose(path, chaos).files
-
-
-def override(
-    spec: Scenario,
-    *,
-    world: WorldName | None = None,
-    seed: int | None = None,
-    engine: Engine | None = None,
-    load_balancer: LoadBalancerEngine | None = None,
-) -> Scenario:
-    """A scenario with what was given on the command line in place of what its file says."""
-    shape = _with_engines(spec.topology, engine, load_balancer)
-    return msgspec.structs.replace(
-        spec, topology=shape, world=world or spec.world, seed=spec.seed if seed is None else seed
-    )
-
-
-def _with_engines(shape: Topology, engine: Engine | None, load_balancer: LoadBalancerEngine | None) -> Topology:
-    etcd, balancer = shape.etcd, shape.load_balancer
-    if engine is not None:
-        etcd = msgspec.structs.replace(etcd, engine=engine)
-    if load_balancer is not None:
-        balancer = msgspec.structs.replace(balancer, engine=load_balancer)
-    return msgspec.structs.replace(shape, etcd=etcd, load_balancer=balancer)
 
 
 def _suits(shape: Topology, world: WorldName, report: Report) -> None:

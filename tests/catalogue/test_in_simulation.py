@@ -6,7 +6,8 @@ import pytest
 
 from ha.experiment.simulation import run_scenario
 from ha.spec import Experiment
-from ha.spec.load import catalogue, load, override, scenario
+from ha.spec.load import catalogue, load, scenario
+from ha.spec.override import override
 
 pytestmark = [pytest.mark.catalogue, pytest.mark.timeout(120)]
 

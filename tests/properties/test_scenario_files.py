@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ha.spec import Scenario
-from ha.spec.load import catalogue, load, override, scenario
+from ha.spec.load import catalogue, load, scenario
+from ha.spec.override import override
 from ha.spec.write import dump
 from tests.properties.scenarios import scenarios
 

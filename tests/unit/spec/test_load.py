@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from ha.spec import Scenario, Target, Topology
-from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, override, resolve, scenario
+from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, resolve, scenario
 from ha.spec.load import topology as topology_of
+from ha.spec.override import override
 from ha.spec.timings import FAST, UPSTREAM
 from ha.spec.write import dump
 

@@ -135,9 +135,11 @@ async def test_large_and_small_pieces_alternate_both_ways_at_once(world: Bench) 
 async def test_a_slow_reader_slows_the_writer_down(world: Bench) -> None:
     w = await way(world)
     async with copying(w.net, w.accepted, w.dialled) as one, trio.open_nursery() as nursery:
-        with trio.move_on_after(world.never_s):
-            while True:
+        while True:  # until every buffer on the way is full
+            with trio.move_on_after(world.never_s) as waiting:
                 await w.client.send_all(LARGE[:65536])
+            if waiting.cancelled_caught:
+                break
         stuck = one.counted
         with trio.move_on_after(world.never_s) as waiting:
             await w.client.send_all(LARGE[:65536])
