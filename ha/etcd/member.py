@@ -41,7 +41,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     engine: str = "pysyncobj"
     reads: Reads = "engine"
     snapshot_every: int = 10_000
-    """Log entries between snapshots, at least: a large state is written anew when as many bytes were logged."""
+    """Log entries between snapshots, at least: a large state is written anew when a multiple of it was logged."""
     progress_s: float = 1.0
     """How often a quiet watch is told how far it has come, if it asked."""
     request_timeout_s: float | None = None

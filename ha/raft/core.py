@@ -79,6 +79,7 @@ __all__ = ["RaftCore", "Timing"]
 BATCH_BYTES = 1 << 20
 COMPACT_BYTES = 64 << 20
 SMALL_STATE_BYTES = 1 << 20
+LOG_PER_STATE = 4
 
 
 class RaftCore(Elections):
@@ -448,12 +449,13 @@ class RaftCore(Elections):
         journal.compact(snapshot, max(journal.first_index, applied - keep))
 
     def _is_worth_a_snapshot(self, entries: int) -> bool:
-        """Whether so many applied entries, or their bytes, are too many. A large state is written anew only after as
-        much was logged, so that on the whole snapshots cost what the log costs, however large the state is.
+        """Whether so many applied entries, or their bytes, are too many. A large state is written anew only after
+        several times as much was logged, or what it is itself if that is very much: on the whole snapshots cost no more
+        than the log does, however large the state is.
         """
         written = self.journal.bytes_since_rewrite
         state = len(self.journal.snapshot.state) if self.journal.snapshot is not None else 0
-        if written < state and state > SMALL_STATE_BYTES:
+        if state > SMALL_STATE_BYTES and written < max(state, min(LOG_PER_STATE * state, COMPACT_BYTES)):
             return False
         return entries >= self._timing.snapshot_every or written > COMPACT_BYTES
 

@@ -21,13 +21,23 @@ term 0 in a new cluster), so that "the entry before" exists for every other entr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 
 from ha.raft.errors import JournalCorruptError
 from ha.raft.messages import Entry
-from ha.raft.records import Kind, Record, encode_batch, encode_record, read_batches, read_records
+from ha.raft.records import (
+    Kind,
+    Record,
+    encode_batch,
+    encode_batch_in_pieces,
+    encode_record,
+    read_batches,
+    read_records,
+    record_head,
+)
 from ha.world import Disk, File
 
 __all__ = ["NO_OP", "Journal", "Snapshot"]
@@ -49,28 +59,21 @@ class Snapshot:
 class _Generation:
     """What a file begins with, and what was recorded since. `file` is where it is written, beside the one in use."""
 
-    incarnation: int
-    disk: bytes
-    """The record of whose disk it is."""
-    term: int
-    vote: str | None
+    head: list[bytes]
+    """The records before snapshot and entries."""
     snapshot: Snapshot | None
     entries: list[Entry]
     is_begun: bool = False
     file: File | None = None
     since: list[bytes] = field(default_factory=list)
 
-    def encode(self) -> bytes:
-        """The file without what was recorded since."""
-        records = [
-            encode_record(Kind.INCARNATION, self.incarnation),
-            self.disk,
-            encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
-        ]
-        if self.snapshot is not None:
-            records.append(encode_record(Kind.SNAPSHOT, self.snapshot.index, self.snapshot.term, self.snapshot.state))
-        records += [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
-        return encode_batch(b"".join(records), 0)
+    def encode(self) -> Iterator[bytes]:
+        """The file without what was recorded since, in pieces."""
+        parts = [b"".join(self.head)]
+        if (snapshot := self.snapshot) is not None:
+            parts += [record_head(Kind.SNAPSHOT, snapshot.index, snapshot.term, snapshot.state), snapshot.state]
+        entries = [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
+        return encode_batch_in_pieces([*parts, b"".join(entries)], 0)
 
 
 class Journal:
@@ -257,8 +260,12 @@ class Journal:
         self.bytes_since_rewrite += len(record)
 
     def _generation(self) -> _Generation:
-        entries = self.entries.copy()
-        return _Generation(self.incarnation, self._disk_record(), self.term, self.vote, self.snapshot, entries)
+        head = [
+            encode_record(Kind.INCARNATION, self.incarnation),
+            self._disk_record(),
+            encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
+        ]
+        return _Generation(head, self.snapshot, self.entries.copy())
 
     def _drop_next(self) -> None:
         if self._next is not None and self._next.file is not None:
@@ -302,7 +309,7 @@ class Journal:
 
     async def _write_generation(self) -> None:
         assert self._disk is not None
-        data = self._generation().encode()
+        data = b"".join(self._generation().encode())
         await self._disk.replace(self._path, data)
         self._must_rewrite = False
         self._use(self._disk.open(self._path), len(data))

@@ -45,12 +45,22 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
 from ha.raft.errors import JournalCorruptError
 
-__all__ = ["Kind", "Record", "encode_batch", "encode_record", "read_batches", "read_records"]
+__all__ = [
+    "Kind",
+    "Record",
+    "encode_batch",
+    "encode_batch_in_pieces",
+    "encode_record",
+    "read_batches",
+    "read_records",
+    "record_head",
+]
 
 MAGIC = b"\xf5Rj\x02"
 MARK = b"\xa5"
@@ -59,6 +69,8 @@ SECTOR_BYTES = 512
 _FIELDS = struct.Struct("<4sII")
 _HEADER_BYTES = _FIELDS.size + 4 + len(MARK)
 _CELL_BYTES = SECTOR_BYTES - len(MARK)
+_PIECE_BYTES = 128 * _CELL_BYTES
+"""Small enough for memory that is at hand: touching new pages costs more than all else that is done to them."""
 _RECORD = struct.Struct("<BQQI")
 _OFFSET = struct.Struct("<Q")
 
@@ -85,15 +97,59 @@ class Record(NamedTuple):
 
 def encode_record(kind: Kind, a: int, b: int = 0, payload: bytes = b"") -> bytes:
     """One record as bytes."""
-    return _RECORD.pack(kind, a, b, len(payload)) + payload
+    return record_head(kind, a, b, payload) + payload
+
+
+def record_head(kind: Kind, a: int, b: int, payload: bytes) -> bytes:
+    """What stands before a payload that is too large to be copied."""
+    return _RECORD.pack(kind, a, b, len(payload))
 
 
 def encode_batch(body: bytes, offset: int) -> bytes:
     """A batch that is going to stand at this offset of the file."""
     assert body, "an empty batch says nothing, and nobody could tell that it is there"
-    marked = b"".join([body[at : at + _CELL_BYTES] + MARK for at in range(0, len(body), _CELL_BYTES)])
-    fields = _FIELDS.pack(MAGIC, len(marked), _checksum(marked, offset))
-    return fields + _checksum(fields, offset).to_bytes(4, "little") + MARK + marked
+    marked = _marked(body)
+    return _header(len(marked), _checksum(marked, offset), offset) + marked
+
+
+def encode_batch_in_pieces(parts: Sequence[bytes], offset: int) -> Iterator[bytes]:
+    """The same of a body in parts, in pieces: nothing as large as the whole is put together anywhere."""
+    length, checksum = 0, _checksum(b"", offset)
+    for piece in _pieces(parts):
+        marked = _marked(piece)
+        length += len(marked)
+        checksum = zlib.crc32(marked, checksum)
+    yield _header(length, checksum, offset)
+    for piece in _pieces(parts):
+        yield _marked(piece)
+
+
+def _pieces(parts: Sequence[bytes]) -> Iterator[bytes]:
+    """What the parts are together, cut anew. Each piece but the last has whole cells."""
+    rest = b""
+    for part in parts:
+        start = 0
+        if rest:
+            start = _PIECE_BYTES - len(rest)
+            rest += part[:start]
+            if len(rest) < _PIECE_BYTES:
+                continue
+            yield rest
+        end = start + max(0, len(part) - start) // _PIECE_BYTES * _PIECE_BYTES
+        for at in range(start, end, _PIECE_BYTES):
+            yield part[at : at + _PIECE_BYTES]
+        rest = part[end:]
+    if rest:
+        yield rest
+
+
+def _marked(body: bytes) -> bytes:
+    return b"".join([body[at : at + _CELL_BYTES] + MARK for at in range(0, len(body), _CELL_BYTES)])
+
+
+def _header(length: int, checksum: int, offset: int) -> bytes:
+    fields = _FIELDS.pack(MAGIC, length, checksum)
+    return fields + _checksum(fields, offset).to_bytes(4, "little") + MARK
 
 
 def _checksum(data: bytes, offset: int) -> int:

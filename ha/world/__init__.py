@@ -17,7 +17,7 @@ program on it. A program is named by its entry point, ``"package.module:function
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Literal, NamedTuple, NoReturn, Protocol, TypeAlias
@@ -166,9 +166,9 @@ class Disk(Protocol):
         """Put a whole file in place, atomically and durably: after a crash it is the old one or the new one."""
         ...
 
-    async def prepare(self, path: str, make: Callable[[], bytes]) -> File:
-        """Write what shall take the place of a file, durably, under a name that nobody sees. `make` gives its content;
-        neither it nor the writing holds up this process. Raises OSError. Until `publish` more may be appended.
+    async def prepare(self, path: str, make: Callable[[], Iterable[bytes]]) -> File:
+        """Write what shall take the place of a file, durably, under a name that nobody sees. `make` gives its content
+        in pieces; neither it nor the writing holds up this process. More may be appended then. Raises OSError.
         """
         ...
 

@@ -27,7 +27,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import trio
@@ -230,18 +230,17 @@ class RealDisk:
 
     def _replace(self, full: Path, temporary: Path, data: bytes) -> None:
         self._trouble.sync(grows=bool(data))
-        _write_beside(temporary, data)
+        _write_beside(temporary, [data])
         temporary.replace(full)
         _sync_directory(full.parent)
 
-    async def prepare(self, path: str, make: Callable[[], bytes]) -> File:
+    async def prepare(self, path: str, make: Callable[[], Iterable[bytes]]) -> File:
         """In a thread, as it may be large."""
         temporary = self._temporary(self._resolve(path))
 
         def write() -> File:
-            data = make()
-            self._trouble.sync(grows=bool(data))
-            _write_beside(temporary, data)
+            self._trouble.sync(grows=True)
+            _write_beside(temporary, make())
             return RealFile(temporary, self._trouble)
 
         return await trio.to_thread.run_sync(write)
@@ -292,11 +291,14 @@ def _pwrite(fd: int, data: bytes | bytearray, offset: int) -> None:
         offset += written
 
 
-def _write_beside(temporary: Path, data: bytes) -> None:
+def _write_beside(temporary: Path, pieces: Iterable[bytes]) -> None:
     _make_directories(temporary.parent)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
-        _pwrite(fd, data, 0)
+        offset = 0
+        for piece in pieces:
+            _pwrite(fd, piece, offset)
+            offset += len(piece)
         os.fsync(fd)
     except OSError:
         temporary.unlink()

@@ -9,7 +9,7 @@ rest is gone: the kernel drops the pages.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import TypeAlias
 
@@ -189,9 +189,9 @@ class ProcessDisk:
         await self.device.wait_sync(self._generation, data)
         self.device.files[path] = _Content(data)
 
-    async def prepare(self, path: str, make: Callable[[], bytes]) -> SimFile:  # noqa: ARG002  (it has no name yet)
+    async def prepare(self, path: str, make: Callable[[], Iterable[bytes]]) -> SimFile:  # noqa: ARG002  (it has no name yet)
         """See `ha.world.Disk`."""
-        data = make()
+        data = b"".join(make())
         await self.device.wait_sync(self._generation, data)
         return SimFile(self.device, _Content(data), self._generation)
 

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from ha.raft import JournalCorruptError
-from ha.raft.records import MAGIC, Kind, Record, encode_batch, encode_record, read_batches, read_records
+from ha.raft.records import (
+    MAGIC,
+    Kind,
+    Record,
+    encode_batch,
+    encode_batch_in_pieces,
+    encode_record,
+    read_batches,
+    read_records,
+)
 
 
 def file_of(*bodies: bytes) -> bytes:
@@ -63,3 +74,14 @@ def test_a_batch_of_half_a_record_is_refused() -> None:
         read_records(encode_record(Kind.ENTRY, 1, 1, b"command")[:-1])
     with pytest.raises(JournalCorruptError):
         read_records(b"\x63" + encode_record(Kind.ENTRY, 1, 1, b"")[1:])
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1], [511, 0, 511], [65407, 1, 1], [200_000, 3, 65408, 70_000], [1, 300_000], [9] * 9_000]
+)
+def test_a_batch_in_pieces_is_the_same_batch(sizes: list[int]) -> None:
+    random = Random(1)
+    parts = [random.randbytes(size) for size in sizes]
+    pieces = list(encode_batch_in_pieces(parts, 77))
+    assert b"".join(pieces) == encode_batch(b"".join(parts), 77)
+    assert max(map(len, pieces)) <= 65536

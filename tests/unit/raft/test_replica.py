@@ -378,5 +378,5 @@ async def test_snapshots_of_a_large_state_cost_on_the_whole_what_its_log_does(au
         replica = await cluster.leader()
         for _ in range(200):
             await cluster.replicas[replica].propose(bytes(100_000))
-    assert len(taken) >= 5
-    assert sum(taken) < 2 * 200 * 100_000
+    assert len(taken) >= 3
+    assert sum(taken) < 200 * 100_000

@@ -170,7 +170,7 @@ async def test_replacement_is_whole_and_leaves_nothing_beside_it(tmp_path: Path,
 async def test_a_prepared_file_takes_the_place_of_another_with_what_was_appended(tmp_path: Path) -> None:
     disk = RealDisk(tmp_path)
     await disk.replace("raft/log", b"old")
-    file = await disk.prepare("raft/log", lambda: b"new")
+    file = await disk.prepare("raft/log", lambda: [b"n", b"ew"])
     file.append(b" and more")
     assert disk.read("raft/log") == b"old"
     assert disk.list("raft") == ["log"]
@@ -186,11 +186,11 @@ async def test_a_prepared_file_takes_the_place_of_another_with_what_was_appended
 async def test_a_prepared_file_that_is_not_wanted_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
     disk = RealDisk(tmp_path)
     await disk.replace("log", b"old")
-    (await disk.prepare("log", lambda: b"new")).close()
+    (await disk.prepare("log", lambda: [b"n", b"ew"])).close()
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(errno.EIO))
         with pytest.raises(OSError, match="Input/output error"):
-            await disk.prepare("log", lambda: b"new")
+            await disk.prepare("log", lambda: [b"n", b"ew"])
     assert disk.read("log") == b"old"
     assert names(tmp_path) == ["log"]
 
