@@ -68,5 +68,10 @@ class SmallWorld:
         (self.paused.update if signal == "pause" else self.paused.difference_update)({(node, name) for name in names})
         return {} if self.silent else {"state": dict.fromkeys(names, signal)}
 
+    async def wipe(self, node: str, *, process: str | None = None) -> Evidence:
+        await trio.lowlevel.checkpoint()
+        self.log.append(f"wipe {node}" + (f"/{process}" if process else ""))
+        return {"emptied": {"etcd/raft/journal": 1}}
+
     async def memory_bytes(self) -> dict[str, int]:
         return {}

@@ -267,6 +267,22 @@ async def test_a_killed_first_process_comes_back_by_itself(autojump_clock: trio.
     assert bench.events[1].evidence["worker-1/kubelet"]
 
 
+async def test_who_loses_its_disk_writes_nothing_more_and_dies(autojump_clock: trio.abc.Clock) -> None:
+    bench = Bench()
+    await bench.run(fault("wipe-disk", "control-plane-1", at_s=1, for_s=2))
+    assert bench.world.log[:4] == [f"{what} control-plane-1" for what in ("pause", "wipe", "kill", "boot")]
+    assert [(event.action, event.attested) for event in bench.events] == [("inject", True), ("undo", True)]
+
+
+async def test_a_member_that_cannot_start_is_replaced_by_emptying_its_disk(autojump_clock: trio.abc.Clock) -> None:
+    bench = Bench()
+    bench.world.extra["control-plane-1"] = ["kube-apiserver"]
+    await bench.run(fault("wipe-disk", "control-plane-1", at_s=1, component="etcd"), load_s=2)
+    assert bench.world.log[0] == "wipe control-plane-1/etcd"
+    assert bench.events[0].attested
+    assert not [what for what in bench.world.log if what.startswith(("pause", "kill"))]
+
+
 async def test_supervision_leaves_a_node_alone_that_was_powered_off(autojump_clock: trio.abc.Clock) -> None:
     bench = Bench()
     async with trio.open_nursery() as nursery:
