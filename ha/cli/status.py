@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import trio
 from rich.table import Table
@@ -10,6 +12,7 @@ from rich.text import Text
 from ha.cli import console
 from ha.cluster.ports import KUBE_PROXY
 from ha.cluster.view import MemberStatus, leader_of, member_status
+from ha.etcd.member import REFUSED, SERVING
 from ha.experiment.keep import ClusterState
 from ha.history.result import NodeRecord
 from ha.http import Client, HttpError
@@ -37,6 +40,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     etcd: str | None = None
     proxy: str | None = None
     """kube-proxy: ok, stale (changes wait to be forwarded by) or unreachable."""
+    refused: str | None = None
+    """Why the node's etcd member refuses to start, by the last line of its log that says so."""
 
 
 class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +73,7 @@ async def ask(state: ClusterState) -> ClusterReport:
             api_server=answers.api_server(record.name),
             etcd=answers.etcd(record.name, leader),
             proxy=answers.proxies.get(record.name),
+            refused=None if answers.members.get(record.name) else _refusal(state, record.name),
         )
         for record in state.nodes
     ]
@@ -170,6 +176,20 @@ def show(report: ClusterReport) -> None:
         cells = (node.name, node.role, node.address, node.ready, node.api_server, node.etcd, node.proxy)
         table.add_row(*(cell or "-" for cell in cells))
     console.show(table)
+    for node in report.nodes:
+        if node.refused is not None:
+            print(f"  etcd on {node.name} {node.refused}")
+
+
+def _refusal(state: ClusterState, node: str) -> str | None:
+    log = Path(state.directory) / "logs" / node / "etcd.log"
+    said = None
+    for line in log.read_text(errors="replace").splitlines() if log.exists() else []:
+        if f" {REFUSED} " in line:
+            said = line.partition(" ")[2]
+        elif f" {SERVING} " in line:
+            said = None
+    return said
 
 
 def _ready(record: NodeRecord, conditions: dict[str, str] | None, *, balances: bool) -> str | None:

@@ -21,10 +21,13 @@ from ha.etcd.machine import EtcdMachine
 from ha.etcd.service import EtcdService, Reads
 from ha.etcd.watch import WatchHub
 from ha.etcd.wire import Encoder
-from ha.raft import Engine, open_engine
+from ha.raft import Engine, JournalCorruptError, open_engine
 from ha.world import Address, Host
 
-__all__ = ["Config", "serve"]
+__all__ = ["REFUSED", "SERVING", "Config", "serve"]
+
+SERVING, REFUSED = "serving clients", "refused to start"
+"""What a member's log says when it can be asked, and when its journal is damaged."""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,11 +71,15 @@ async def serve(host: Host, config: Config, *, task_status: trio.TaskStatus[None
     )
     gateway = _gateway(host, config, service, WatchHub(machine), timing)
     async with trio.open_nursery() as nursery:
-        await nursery.start(replica.run)
+        try:
+            await nursery.start(replica.run)
+        except JournalCorruptError as error:
+            host.log(REFUSED, error=str(error))
+            raise
         await nursery.start(service.run)
         listener = await host.net.listen(Address.parse(config.client_urls[config.name]).port)
         await nursery.start(partial(http.serve, listener, gateway.handle, log=host.log, wall_clock=host.wall_clock))
-        host.log("serving clients", address=config.client_urls[config.name])
+        host.log(SERVING, address=config.client_urls[config.name])
         task_status.started()
 
 
