@@ -19,7 +19,7 @@ __all__ = ["GRACE_S", "unexplained"]
 
 GRACE_S = 1.0
 
-_ENDING = {"kill", "pause", "restart", "disk-full", "disk-error", "bit-flip", "wipe-disk"}
+_ENDING = {"kill", "pause", "restart", "disk-full", "disk-error", "bit-flip", "wipe-disk", "torn-write"}
 _LED_BY_LEASE = {"kube-scheduler", "kube-controller-manager", "cloud-controller-manager"}
 
 

@@ -56,7 +56,7 @@ _PHASES_OF: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("kill", "pause", "restart", "wipe-disk", "partition", "ring-partition", "bridge-partition"), PHASES
     ),
-    **dict.fromkeys(("disk-full", "disk-error"), _OF_MEMBERS),
+    **dict.fromkeys(("disk-full", "disk-error", "torn-write"), _OF_MEMBERS),
 }
 """What a fault takes from its nodes others must take over. Where it only slows or disturbs, writes alone are timed."""
 

@@ -51,6 +51,7 @@ FIELDS: dict[FaultName, Fields] = {
     "slow-disk": Fields(required=("latency",), disk=True),
     "bit-flip": Fields(disk=True),
     "wipe-disk": Fields(disk=True),
+    "torn-write": Fields(disk=True),
     "clock-offset": Fields(required=("offset",), component=False),
     "clock-rate": Fields(required=("rate",), component=False),
 }

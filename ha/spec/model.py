@@ -75,6 +75,7 @@ FaultName: TypeAlias = Literal[
     "slow-disk",
     "bit-flip",
     "wipe-disk",
+    "torn-write",
     "clock-offset",
     "clock-rate",
 ]

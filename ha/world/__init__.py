@@ -54,6 +54,7 @@ __all__ = [
     "Signal",
     "SlowDisk",
     "Stream",
+    "TornWrite",
     "World",
 ]
 
@@ -356,6 +357,13 @@ class SlowDisk(msgspec.Struct, frozen=True, tag=True):
     process: str | None = None
 
 
+class TornWrite(msgspec.Struct, frozen=True, tag=True):
+    """Whatever is written and synced is written in part, and whoever writes it is killed."""
+
+    node: str
+    process: str | None = None
+
+
 class BitFlip(msgspec.Struct, frozen=True, tag=True):
     """One bit of what is durable is flipped, where the seed says. It is found when it is read: after a restart.
     Lifting puts it right again, as a scrub from a mirror does, unless the file was replaced meanwhile.
@@ -380,7 +388,7 @@ class ClockRate(msgspec.Struct, frozen=True, tag=True):
 
 
 Disturbance: TypeAlias = (
-    Cut | Delay | Bandwidth | Refuse | DiskFull | DiskError | SlowDisk | BitFlip | ClockOffset | ClockRate
+    Cut | Delay | Bandwidth | Refuse | DiskFull | DiskError | SlowDisk | TornWrite | BitFlip | ClockOffset | ClockRate
 )
 """What is in force from `World.impose` until `World.lift`. Disturbances add up: two that cut the same link keep it
 cut until both are lifted; delays and offsets are summed, rates multiplied.

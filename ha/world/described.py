@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ha.world import Bandwidth, BitFlip, Cut, Delay, DiskError, DiskFull, Disturbance, Refuse, SlowDisk
+from ha.world import Bandwidth, BitFlip, Cut, Delay, DiskError, DiskFull, Disturbance, Refuse, SlowDisk, TornWrite
 
 __all__ = ["described", "hits", "nodes_of"]
 
@@ -26,6 +26,6 @@ def nodes_of(disturbance: Disturbance) -> list[str]:
     return [disturbance.node]
 
 
-def hits(disturbance: DiskFull | DiskError | SlowDisk | BitFlip, node: str, process: str) -> bool:
+def hits(disturbance: DiskFull | DiskError | SlowDisk | TornWrite | BitFlip, node: str, process: str) -> bool:
     """Whether it is one of the disk of this process."""
     return disturbance.node == node and disturbance.process in (None, process)

@@ -18,7 +18,7 @@ from ha.world import Link
 
 __all__ = ["Books", "Count"]
 
-Count: TypeAlias = Literal["bytes_held", "connections_held", "connections_refused", "refused", "slowed"]
+Count: TypeAlias = Literal["bytes_held", "connections_held", "connections_refused", "refused", "slowed", "torn"]
 _COUNTS: tuple[Count, ...] = get_args(Count)
 _PLACES = 1024
 """More disturbances than will ever be in force at once."""

@@ -26,13 +26,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 import trio
 
-from ha.world import DiskError, DiskFull, File, SlowDisk
+from ha.world import DiskError, DiskFull, File, SlowDisk, TornWrite
 from ha.world.real.books import Books, Count
 from ha.world.real.wire import InForce
 
@@ -69,6 +72,18 @@ class Trouble:
         self._refuse(DiskError, errno.EIO)
         if grows:
             self._refuse(DiskFull, errno.ENOSPC)
+
+    def is_tearing(self) -> bool:
+        """Whether no write comes to its end. Who asks writes a part, and calls `die`."""
+        return any(isinstance(one.what, TornWrite) for one in self.in_force)
+
+    def die(self) -> NoReturn:
+        """Be killed."""
+        for one in self.in_force:
+            if isinstance(one.what, TornWrite):
+                self._count(one, "torn")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("nobody survives SIGKILL")
 
     def _refuse(self, kind: type[DiskFull | DiskError], number: int) -> None:
         refusing = [one for one in self.in_force if isinstance(one.what, kind)]
@@ -169,6 +184,9 @@ class RealFile:
         if extend and end > self._allocated_bytes:
             allocated = -(-end // _CHUNK_BYTES) * _CHUNK_BYTES
             data = self._pending + bytes(allocated - end)
+        if extend and self._pending and self._trouble.is_tearing():
+            _pwrite(self._fd, data[: zlib.crc32(data) % len(self._pending)], self._written_bytes)
+            self._trouble.die()
         _pwrite(self._fd, data, self._written_bytes)
         self._allocated_bytes = max(self._allocated_bytes, self._written_bytes + len(data))
         self._written_bytes = end

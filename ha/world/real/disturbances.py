@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ha.world import Bandwidth, Cut, Delay, DiskError, DiskFull, Refuse, SlowDisk
+from ha.world import Bandwidth, Cut, Delay, DiskError, DiskFull, Refuse, SlowDisk, TornWrite
 from ha.world.described import hits
 from ha.world.real import wire
 from ha.world.real.disk import Trouble
@@ -41,4 +41,4 @@ class Disturbances:
 
     def _is_of_disk(self, one: wire.InForce) -> bool:
         what = one.what
-        return isinstance(what, DiskFull | DiskError | SlowDisk) and hits(what, self._node, self._process)
+        return isinstance(what, DiskFull | DiskError | SlowDisk | TornWrite) and hits(what, self._node, self._process)

@@ -41,7 +41,8 @@ __all__ = ["FAULTS", "LeftoverError", "RealWorld", "WorldLostError", "open_world
 FAULTS = frozenset(
     {
         "bandwidth", "bit-flip", "bridge-partition", "clock-offset", "clock-rate", "delay", "disk-error", "disk-full",
-        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk", "wipe-disk",
+        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk", "torn-write",
+        "wipe-disk",
     }
 )  # fmt: skip
 

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import TypeAlias
 
-from ha.world import BitFlip, DiskError, DiskFull, File, SlowDisk
+import trio
+
+from ha.world import BitFlip, DiskError, DiskFull, File, SlowDisk, TornWrite
 from ha.world.sim.clock import clock, sleep_until
 from ha.world.sim.trace import Trace
 
@@ -48,6 +50,14 @@ class _Content:
         self.pending.clear()
         self.current[:] = self.durable
 
+    def tear(self, random: Random) -> None:
+        """The last append ends somewhere."""
+        last = self.pending[-1] if self.pending else None
+        if isinstance(last, bytes):
+            self.pending.pop()
+            del self.current[len(self.current) - len(last) :]
+            self.do(last[: random.randrange(len(last))])
+
     def lose_power(self, random: Random) -> None:
         kept = random.randint(0, len(self.pending))
         torn = self.pending[kept] if kept < len(self.pending) else None
@@ -57,6 +67,10 @@ class _Content:
             self.durable += bytes(random.choice((0, 0, 1, 7, 512)))
         self.pending.clear()
         self.current[:] = self.durable
+
+
+def _nobody() -> None:
+    """Who uses a disk that no process has."""
 
 
 def _apply(data: bytearray, operation: _Operation) -> None:
@@ -95,7 +109,8 @@ class SimDisk:
     def __init__(self, random: Random, trace: Trace, number: int, *, sync_s: tuple[float, float]) -> None:
         self.random, self.sync_s = random, sync_s
         self._trace, self._number = trace, number
-        self.disturbances: list[DiskFull | DiskError | SlowDisk] = []
+        self.disturbances: list[DiskFull | DiskError | SlowDisk | TornWrite] = []
+        self.kill_user: Callable[[], None] = _nobody
         self.fail_with: OSError | None = None
         """What tests make every sync raise."""
         self.syncs = 0
@@ -103,6 +118,8 @@ class SimDisk:
         """Syncs and replacements that failed."""
         self.slowed = 0
         """Syncs and replacements that took longer."""
+        self.torn = 0
+        """Syncs and replacements that their process did not survive."""
         self.files: dict[str, _Content] = {}
         self._generation = 0
 
@@ -116,6 +133,11 @@ class SimDisk:
 
     async def wait_sync(self, generation: int, growth: bytes) -> None:
         """Take the time of one sync of so much new data. Raises OSError if the disk fails or the process is gone."""
+        if generation == self._generation and self.is_tearing:
+            self.torn += 1
+            self.kill_user()
+            await trio.lowlevel.checkpoint()
+            raise OSError(errno.EIO, "the process died within the write")
         slow = sum(one.latency_s for one in self.disturbances if isinstance(one, SlowDisk))
         self.slowed += slow > 0
         await sleep_until(clock().current_time() + self.random.uniform(*self.sync_s) + slow)
@@ -126,6 +148,11 @@ class SimDisk:
         if self.fail_with is not None:
             raise self.fail_with
         self.check_write(growth)
+
+    @property
+    def is_tearing(self) -> bool:
+        """Whether no write comes to its end."""
+        return any(isinstance(one, TornWrite) for one in self.disturbances)
 
     def check_write(self, operation: _Operation) -> None:
         """Raises OSError if the disk fails, or has no room and is asked to grow a file."""
@@ -255,6 +282,8 @@ class SimFile:
             raise OSError(self._fault.errno, f"an earlier sync failed: {self._fault.strerror}")
         count = len(self.content.pending)
         growth = b"".join(op for op in self.content.pending if isinstance(op, bytes))
+        if self._disk.is_tearing and self._disk.is_current(self._generation):
+            self.content.tear(self._disk.random)
         try:
             await self._disk.wait_sync(self._generation, growth)
         except OSError as fault:

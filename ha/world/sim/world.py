@@ -13,6 +13,7 @@ import math
 import typing
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal, TypeAlias
 
@@ -39,6 +40,7 @@ from ha.world import (
     Refuse,
     Signal,
     SlowDisk,
+    TornWrite,
 )
 from ha.world.clocks import NodeClock
 from ha.world.described import described, hits, nodes_of
@@ -53,7 +55,8 @@ __all__ = ["FAULTS", "LogLine", "SimWorld", "open_world"]
 FAULTS = frozenset(
     {
         "bandwidth", "bit-flip", "bridge-partition", "clock-offset", "clock-rate", "delay", "disk-error", "disk-full",
-        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk", "wipe-disk",
+        "kill", "partition", "pause", "refuse", "reset", "restart", "ring-partition", "slow-disk", "torn-write",
+        "wipe-disk",
     }
 )  # fmt: skip
 
@@ -61,7 +64,7 @@ LogLine: TypeAlias = tuple[float, str, str, str, dict[str, object]]
 """Time, node, process, message, fields."""
 
 _NETWORK = (Cut, Delay, Bandwidth, Refuse)
-_DISK = (DiskFull, DiskError, SlowDisk)
+_DISK = (DiskFull, DiskError, SlowDisk, TornWrite)
 _NUMBERS = {"kill": 9, "terminate": 15}
 _NAMES = {"kill": "SIGKILL", "terminate": "SIGTERM", "pause": "SIGSTOP", "resume": "SIGCONT"}
 _OBSERVE_S = 1.0
@@ -148,8 +151,13 @@ class SimWorld:
             disk.disturbances += [
                 one for one, *_ in self._imposed if isinstance(one, _DISK) and hits(one, node, process)
             ]
+            disk.kill_user = partial(self._kill_user, node, process)
             self._disks[node, process] = disk
         return self._disks[node, process]
+
+    def _kill_user(self, node: str, process: str) -> None:
+        if (node, process) in self._processes:
+            self.send_signal(node, "kill", process)
 
     def clock(self, node: str) -> NodeClock:
         """The wall clock of a node."""
@@ -357,7 +365,7 @@ class SimWorld:
         match disturbance:
             case Cut() | Delay() | Bandwidth() | Refuse():
                 self.wire.disturb(disturbance, self._directions(disturbance.links))
-            case DiskFull() | DiskError() | SlowDisk():
+            case DiskFull() | DiskError() | SlowDisk() | TornWrite():
                 for disk in self._disks_hit(disturbance):
                     disk.disturbances.append(disturbance)
             case BitFlip():
@@ -385,7 +393,7 @@ class SimWorld:
         match disturbance:
             case Cut() | Delay() | Bandwidth() | Refuse():
                 self.wire.calm(disturbance, self._directions(disturbance.links))
-            case DiskFull() | DiskError() | SlowDisk():
+            case DiskFull() | DiskError() | SlowDisk() | TornWrite():
                 for disk in self._disks_hit(disturbance):
                     disk.disturbances.remove(disturbance)
             case BitFlip():
@@ -416,7 +424,7 @@ class SimWorld:
     def _directions(self, links: Sequence[Link]) -> list[tuple[str, str]]:
         return [(self.address(source), self.address(destination)) for source, destination in links]
 
-    def _disks_hit(self, disturbance: DiskFull | DiskError | SlowDisk | BitFlip) -> Iterator[SimDisk]:
+    def _disks_hit(self, disturbance: DiskFull | DiskError | SlowDisk | TornWrite | BitFlip) -> Iterator[SimDisk]:
         for (node, process), disk in sorted(self._disks.items()):
             if hits(disturbance, node, process):
                 yield disk
@@ -445,6 +453,8 @@ class SimWorld:
             case DiskFull() | DiskError() | SlowDisk():
                 disks = list(self._disks_hit(disturbance))
                 return {"refused": sum(d.refused for d in disks), "slowed": sum(d.slowed for d in disks)}
+            case TornWrite():
+                return {"torn": sum(disk.torn for disk in self._disks_hit(disturbance))}
         return {}
 
     # -- what is recorded --------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ SCHEDULES: dict[str, Fault] = {
         Fault(fault="slow-disk", target=ETCD, latency_s=0.1, at_s=1, for_s=2),
         Fault(fault="bit-flip", target=ETCD, at_s=1, for_s=2),
         Fault(fault="wipe-disk", target=ETCD, at_s=1, for_s=2),
+        Fault(fault="torn-write", target=ETCD, at_s=1, for_s=2),
         Fault(fault="clock-offset", target=ONE, offset_s=-30, at_s=1, for_s=2),
         Fault(fault="clock-rate", target=ONE, rate=2, at_s=1, for_s=2),
     )

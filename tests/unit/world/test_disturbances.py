@@ -26,6 +26,7 @@ from ha.world import (
     Refuse,
     SlowDisk,
     Stream,
+    TornWrite,
 )
 from ha.world.real.stream import WINDOW_BYTES
 from tests.unit.world.both import KINDS, Bench, in_both_worlds, run_in
@@ -431,6 +432,29 @@ async def test_a_failing_disk_takes_no_write_that_would_not_be_synced(world: Ben
     with pytest.raises(OSError, match="Input/output"):
         file.flush()
     file.close()
+
+
+def test_a_torn_write_leaves_a_part_of_itself_and_no_process() -> None:
+    """Simulated; of a real process it is the end (`test_disturbed_processes`)."""
+
+    async def tear(world: Bench) -> None:
+        file = world.disk("a").open("log")
+        file.append(b"whole")
+        await file.sync()
+        tearing = TornWrite("a", "main")
+        await world.impose(tearing)
+        file.append(b"x" * 1000)
+        with pytest.raises(OSError, match="died within the write"):
+            await file.sync()
+        left = world.disk("a").read("log")
+        assert left.startswith(b"whole")
+        assert len(left) < 1005
+        assert (await world.lift(tearing))["torn"] == 1
+        again = world.disk("a").open("log")
+        again.append(b"!")
+        await again.sync()
+
+    run_in("sim", tear, Path())
 
 
 @in_both_worlds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +12,19 @@ import orjson
 import pytest
 import trio
 
-from ha.world import Address, Bandwidth, BitFlip, ClockOffset, Cut, Delay, DiskError, Host, NotAttestedError, Stream
+from ha.world import (
+    Address,
+    Bandwidth,
+    BitFlip,
+    ClockOffset,
+    Cut,
+    Delay,
+    DiskError,
+    Host,
+    NotAttestedError,
+    Stream,
+    TornWrite,
+)
 from ha.world.real import RealWorld, open_world
 
 HERE = str(Path(__file__).parent)
@@ -193,6 +206,18 @@ async def test_a_process_that_its_disk_ends_leaves_the_evidence_behind(world: Re
     with trio.fail_after(5):
         assert (await anext(exits))[1].code == 1
     assert (await world.lift(failing))["refused"] == 1
+
+
+async def test_a_process_dies_within_its_write_and_leaves_a_part_of_it(world: RealWorld, tmp_path: Path) -> None:
+    tearing = TornWrite("gamma", "it")
+    await world.impose(tearing)
+    exits = world.exits()
+    await world.boot("gamma", "it", "world_programs:journalist", b"{}")
+    with trio.fail_after(5):
+        node, gone = await anext(exits)
+    assert (node, gone.name, gone.signal) == ("gamma", "it", signal.SIGKILL)
+    assert len((tmp_path / "disks" / "gamma" / "it" / "journal").read_bytes()) < len(b"news")
+    assert (await world.lift(tearing))["torn"] == 1
 
 
 async def test_a_bit_flips_in_a_file_of_a_process(world: RealWorld, tmp_path: Path) -> None:
