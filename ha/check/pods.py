@@ -3,7 +3,8 @@
 * A Pod's node never changes once it is set, and no Pod runs on two nodes.
 * When a node was killed or paused and stays not Ready, its Pods run elsewhere in time. That is demanded only where
   nothing else could have held it up: nothing else was broken meanwhile, all other Nodes were Ready, and one of them
-  may take the Pods. Time counts from when the node was seen not Ready, and begins anew when another fault ends. A
+  may take the Pods. Time counts from when the node was seen not Ready, and begins anew when another fault ends, or
+  another kube-controller-manager leads: what Pods tolerate is counted by whoever leads, from when it looked first. A
   Deployment that was scaled is left out.
 * In the end every Deployment has its replicas, ready, on Nodes that are.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from math import inf
 
 from ha.check.violation import Violation
-from ha.history import DeploymentSample, Event, NodeCondition, PodChange, PodsRunning
+from ha.history import DeploymentSample, Event, LeaseChange, NodeCondition, PodChange, PodsRunning
 from ha.history.result import FaultRecord, NodeRecord
 
 __all__ = ["Eviction", "unanswered", "violations"]
@@ -31,7 +32,8 @@ _BOUND_TO_NODE = ("DaemonSet/", "Node/")
 @dataclass(frozen=True, slots=True)
 class Eviction:
     """How long it may take until Pods of a lost node run elsewhere, from when it is seen not Ready. `anew_s`: as long
-    as that, and until somebody leads and has given every node its grace, from when the last other fault ended.
+    as that, and until somebody leads and has given every node its grace, from when the last other fault ended, or the
+    last other one began to lead.
     """
 
     within_s: float
@@ -115,6 +117,9 @@ def _kept_pods(
     ended = [other.undone_s for other in others if other.undone_s is not None and other.undone_s > fault.injected_s]
     quiet_s = max([lost_s, *ended])
     due_s = quiet_s + (eviction.within_s if quiet_s == lost_s else eviction.anew_s)
+    for takeover_s in _takeovers_s(events, lost_s):
+        if quiet_s < takeover_s <= due_s:
+            quiet_s, due_s = takeover_s, takeover_s + eviction.anew_s
     if any(one.injected_s < due_s and (one.undone_s is None or one.undone_s > quiet_s) for one in others):
         return
     if _over_s(events, fault, node, lost_s) <= due_s or not _others_ready(events, node, quiet_s, due_s):
@@ -128,6 +133,12 @@ def _kept_pods(
         if elsewhere[owner] < needed:
             shown = f"not Ready from {lost_s:.1f} s on; at {due_s:.1f} s {elsewhere[owner]} of {needed} ready elsewhere"
             yield Violation(f"{left[owner]} Pods of {owner} were not replaced when {node} was lost", [shown])
+
+
+def _takeovers_s(events: Sequence[Event], since_s: float) -> list[float]:
+    """When another kube-controller-manager began to lead."""
+    leads = (e for e in events if isinstance(e, LeaseChange) and e.name == "kube-controller-manager" and e.holder)
+    return [event.at_s for event in leads if event.at_s > since_s]
 
 
 def _wanted(events: Sequence[Event], owner: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ha.check.pods import Eviction, unanswered, violations
-from ha.history import DeploymentSample, Event, NodeCondition, PodChange, PodsRunning
+from ha.history import DeploymentSample, Event, LeaseChange, NodeCondition, PodChange, PodsRunning
 from ha.history.result import FaultRecord, NodeRecord
 
 EVICTION = Eviction(within_s=10.0, anew_s=20.0)
@@ -109,6 +109,20 @@ def test_what_another_fault_holds_up_begins_anew() -> None:
     assert found(events, lost(), lost("control-plane-1", start_s=8.0, end_s=25.0)) == []
     assert found(events, lost(), lost("control-plane-1", start_s=8.0, end_s=None)) == []
     assert found(events, lost(), lost("control-plane-1", start_s=30.0, end_s=31.0)) == []
+
+
+def leads(at_s: float, name: str = "kube-controller-manager") -> LeaseChange:
+    return LeaseChange(at_s=at_s, name=name, holder=f"control-plane-1_{at_s}", revision=7, renewed_revision=0)
+
+
+def test_whoever_leads_anew_counts_anew_what_pods_tolerate() -> None:
+    """Found on a machine that was so busy that controller-managers could not renew their Lease, with no fault."""
+    events = [*BEFORE, *AFTER]
+    assert found([*events, leads(15.0)], lost()) == [NEVER]  # due at 35 s
+    assert found([*events, leads(15.0), pod("c", "worker-2", 34.0)], lost()) == []
+    assert found([*events, leads(15.0), leads(30.0)], lost()) == []  # not due before it was back
+    assert found([*events, leads(5.0), leads(21.0)], lost()) == [NEVER]  # before it was lost, and after it was due
+    assert found([*events, leads(15.0, "kube-scheduler"), pod("c", "worker-2", 34.0)], lost()) == [NEVER]
 
 
 def test_another_node_that_is_not_ready_excuses() -> None:
