@@ -24,10 +24,6 @@ class BringUp(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(min_length=1, description="Which clusters: paths relative to this file, or names of the catalogue."),
     ] = field(name="of")
     timings: Annotated[Preset | None, Meta(description="A preset; without it the timings of the topologies.")] = None
-    ratio_at_most: Annotated[
-        Annotated[float, Meta(gt=0)] | None,
-        Meta(description="The target: so many times as with the real etcd."),
-    ] = None
 
     def shape(self, name: str) -> Topology:
         """A topology with the timings asked for."""

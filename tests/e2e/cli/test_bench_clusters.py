@@ -38,7 +38,7 @@ cases:
   - {fault: kill, etcd_heartbeat: 50ms, etcd_election: 500ms, at_most: 20s, ratio_at_most: 1000000}
   - {fault: pause, etcd_heartbeat: 50ms, etcd_election: 500ms, at_most: 1ms}
 """
-BRING_UP = "measure: bring-up\nrounds: 1\nof: [single-node, etcd-3]\nratio_at_most: 1000000\n"
+BRING_UP = "measure: bring-up\nrounds: 1\nof: [single-node, etcd-3]\n"
 MEMORY = """
 measure: memory
 topology: one-control-plane
