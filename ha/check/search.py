@@ -156,10 +156,10 @@ class _Search(Generic[S]):
 
     def _moves(self, node: Node[S], done: int, spent: int) -> list[Move[S]]:
         """The steps that may come next; of those that can stand for each other the first one."""
-        moves = [move for move in node.moves if not done & move.bit]
+        moves = [move for move in node.moves if not done & move[0]]
         for alike in node.unknown:
             for move in alike:
-                if not spent & move.once:
+                if not spent & move[1]:
                     moves.append(move)
                     break
         if self._backwards:

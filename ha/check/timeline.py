@@ -18,6 +18,8 @@ from math import inf
 from operator import attrgetter
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 __all__ = ["ANY", "SAME", "UNOBSERVED", "Event", "Move", "Node", "Shape", "Step", "Timeline", "Values", "in_order"]
 
 S = TypeVar("S", bound=Hashable)
@@ -41,8 +43,7 @@ UNOBSERVED = _Sign("UNOBSERVED")
 _FOREVER = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """What a step does to a register: it needs this value to be there, or another one than that, and makes this one."""
 
     needs: Hashable = ANY
@@ -55,8 +56,7 @@ class Shape:
         return self.needs is ANY and self.avoids is ANY
 
 
-@dataclass(frozen=True, slots=True)
-class Step(Generic[S]):
+class Step(msgspec.Struct, Generic[S], frozen=True):
     """One operation. `returned_s` infinite: it may take effect any time after its invocation, or never.
 
     `apply`: from a state to those that it may lead to (none: impossible here; several: the outcome left it open).
@@ -229,7 +229,7 @@ class Timeline(Generic[S]):
             if is_return:
                 bit = bits.pop(index)
                 self.nodes.append(Node(bit, index, None, self._reads, self._moves, self._shaped, unknown))
-                self._ends(bit)
+                self._ends(bit, steps[index])
             elif steps[index].returned_s == inf:
                 self._unknown.add(at, index, steps[index])
                 self.nodes.append(None)
@@ -252,8 +252,10 @@ class Timeline(Generic[S]):
             self._shaped |= bit if step.shape is not None else 0
         return bit
 
-    def _ends(self, bit: int) -> None:
-        self._reads = tuple(read for read in self._reads if read[0] != bit)
-        self._moves = tuple(move for move in self._moves if move.bit != bit)
-        self._shaped &= ~bit
+    def _ends(self, bit: int, step: Step[S]) -> None:
+        if step.sees is not None:
+            self._reads = tuple([read for read in self._reads if read[0] != bit])
+        if step.apply is not None:
+            self._moves = tuple([move for move in self._moves if move[0] != bit])
+            self._shaped &= ~bit
         self._free.append(bit)

@@ -66,11 +66,14 @@ def _command(arguments: argparse.Namespace) -> int:
     wrong = False
     with CheckProgress(Console(stderr=True)) as progress:
         for file, target in zip(arguments.files, pictures, strict=True):
+            gc.disable()  # millions of small objects come, and none of them in a circle
             try:
                 found.append(_check(file, target, arguments, progress))
             except HistoryFormatError as error:
                 wrong = True
                 print(f"ha: {error}", file=sys.stderr)
+            finally:
+                gc.enable()
     if arguments.json:
         show_json(Checked(histories=found))
     elif found:
@@ -127,11 +130,7 @@ def _read(file: Path, name: str | None, say: partial[None]) -> tuple[str | None,
     known = detect(data, str(file)) if name is None else registry()[name]
     if known is None:
         return None, History()
-    gc.disable()  # millions of small objects come and go, none of them in a circle
-    try:
-        return known.name, known.read(data, str(file), lambda done: say(f"{done:,} operations read"))
-    finally:
-        gc.enable()
+    return known.name, known.read(data, str(file), lambda done: say(f"{done:,} operations read"))
 
 
 def _draw(shown: Sequence[Act], title: str, unit: str, target: Path | None) -> str | None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ha.spec.benchmarks import Benchmark, Mutants, SimulationCase, SimulationSpeed, StoreThroughput
+from ha.spec.benchmarks import (
+    Benchmark,
+    CheckerCase,
+    CheckerSpeed,
+    Mutants,
+    SimulationCase,
+    SimulationSpeed,
+    StoreThroughput,
+)
 from ha.spec.model import (
     Bound,
     Component,
@@ -36,6 +44,8 @@ from ha.spec.model import (
 __all__ = [
     "Benchmark",
     "Bound",
+    "CheckerCase",
+    "CheckerSpeed",
     "Component",
     "Conviction",
     "Engine",

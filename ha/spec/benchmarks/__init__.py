@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ha.spec.benchmarks.base import Benchmark, MeasureName
 from ha.spec.benchmarks.bring_up import BringUp
+from ha.spec.benchmarks.checker import CheckerCase, CheckerSpeed
 from ha.spec.benchmarks.failover import Failover, FailoverCase, FailoverFault
 from ha.spec.benchmarks.load_balancer import BalancerCase, BalancerLoad, LoadBalancing
 from ha.spec.benchmarks.memory import Memory
@@ -21,6 +22,8 @@ __all__ = [
     "BalancerLoad",
     "Benchmark",
     "BringUp",
+    "CheckerCase",
+    "CheckerSpeed",
     "Failover",
     "FailoverCase",
     "FailoverFault",
@@ -37,6 +40,7 @@ __all__ = [
 
 MEASURES: dict[MeasureName, type[Benchmark]] = {
     "bring-up": BringUp,
+    "checker": CheckerSpeed,
     "failover": Failover,
     "load-balancer": LoadBalancing,
     "memory": Memory,

@@ -15,7 +15,7 @@ from ha.spec.timings import PRESETS
 __all__ = ["Benchmark", "MeasureName", "Preset", "below", "not_the_reference", "ours_alone", "timed", "with_real_etcd"]
 
 MeasureName: TypeAlias = Literal[
-    "bring-up", "failover", "load-balancer", "memory", "mutants", "simulation-speed", "store-throughput"
+    "bring-up", "checker", "failover", "load-balancer", "memory", "mutants", "simulation-speed", "store-throughput"
 ]
 Preset: TypeAlias = Literal["fast", "upstream"]
 
