@@ -1,6 +1,11 @@
 """Judges: from what was observed to what it proves. Nothing here knows the components that it judges.
 
-* `linearizability`: is there one order of all operations that explains every answer?
+* `judgement`: the verdict on anybody's history, by whichever of these apply.
+* `linearizability`: is there one order of all operations that explains every answer? Where answers tell revisions
+  `order` decides by arithmetic on columns (`said`, `binding`, `chains`, `realtime`, `matching`); what unknown outcomes
+  leave open is searched (`undecided`). Where they tell values alone, `values` searches key by key (`registers`).
+* `search`: the one search engine, on histories as `timeline` prepares them.
+* `counterexample`: the few operations that show a violation (`shrink`; `relaxed_calls`, `relaxed_operations`).
 * `durability`: is everything that was acknowledged still there?
 * `store_model` (with `store_facts`): does every answer of the store itself fit what etcd promises?
 * `leases`: did leases and their keys live as long as was promised, and no longer?

@@ -24,9 +24,15 @@ class Judgement:
 
     verdict: bool | None
     method: str
-    explanation: Sequence[str] = ()
     objects: Linearizability | None = None
     """Of what was asked of objects, registers or texts, if anything was."""
+    store: Linearizability | None = None
+    """Of what was asked of a store itself."""
+
+    def reasons(self, *, shown: bool) -> list[str]:
+        """Why. `shown`: the operations that show it are seen beside it, and are not told."""
+        objects = [] if self.objects is None else self.objects.explanation
+        return [*(objects[:1] if shown else objects), *([] if self.store is None else self.store.explanation)]
 
 
 def judge(
@@ -43,8 +49,8 @@ def judge(
     return Judgement(
         verdict=False if False in verdicts else None if None in verdicts else True,
         method=", ".join(one.method for one in found) or "by nothing",
-        explanation=[line for one in found for line in one.explanation],
         objects=objects,
+        store=store,
     )
 
 

@@ -52,7 +52,7 @@ _Configuration: TypeAlias = tuple[int, S, int, int, int]
 
 
 def search(
-    steps: Sequence[Step[S]],
+    history: Sequence[Step[S]] | Timeline[S],
     initial: S,
     *,
     budget: int,
@@ -60,14 +60,16 @@ def search(
     backwards: bool = False,
     tell: Callable[[int], None] = lambda _: None,
 ) -> Found:
-    """Look for an order of `steps` that respects real time and that `apply` admits from `initial` on.
+    """Look for an order of steps that respects real time and that `apply` admits from `initial` on. Who searches the
+    same ones again gives them as a `Timeline`.
 
     Two steps are ordered by real time when one returned strictly before the other was invoked. `stuck` is the step
     whose return was the latest that any order reached. `backwards` tries the other alternatives first.
     `tell` is told now and then how many configurations were visited.
     """
     tell(0)
-    return _Search(Timeline(steps), hopeless, backwards=backwards).run(initial, budget, tell)
+    timeline = history if isinstance(history, Timeline) else Timeline(history)
+    return _Search(timeline, hopeless, backwards=backwards).run(initial, budget, tell)
 
 
 class _Search(Generic[S]):
@@ -142,7 +144,8 @@ class _Search(Generic[S]):
         passing: list[_Configuration[S]] = []
         others: list[_Configuration[S]] = []
         for bit, once, reads, apply, _, is_blind in moves:
-            for after in self._merged(at, apply(state)):
+            states = apply(state)
+            for after in self._merged(at, states) if states else ():
                 made = changed if reads else changed | bit
                 seen = self._read(node, at, after, made, read | bit if reads else read)
                 if seen is None or (once and after == state):

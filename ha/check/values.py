@@ -13,7 +13,8 @@ from functools import partial
 
 from ha.check.linearizability import Linearizability
 from ha.check.registers import Value, growth, says_something, step
-from ha.check.search import Found, search
+from ha.check.search import Found, Hopeless, search
+from ha.check.timeline import Timeline
 from ha.history.calls import Call
 
 __all__ = ["BUDGET", "check", "refute"]
@@ -36,28 +37,61 @@ def check(
     violation are all that say something about the key that shows it. `progress` is told how many keys are left, and
     how many configurations were visited.
     """
-    left = sorted(_by_key(calls).values(), key=len)
+    left = [_Key(of_key) for of_key in sorted(_by_key(calls).values(), key=len)]
     visited, share, backwards = 0, _FIRST_BUDGET, False
     while left:
-        unknown: list[list[Call]] = []
+        unknown: list[_Key] = []
         for number, key in enumerate(left):
             tell = partial(_tell, progress, len(left) - number + len(unknown), visited)
-            found = _search(key, initial, min(share, budget - visited), backwards=backwards, tell=tell)
+            found = key.search(initial, min(share, budget - visited), backwards=backwards, tell=tell)
             visited += found.visited
             if found.verdict is False:
-                reason = f"no order of the operations on {key[0].key} explains all answers"
-                return Linearizability(False, [reason], _method(visited), key)
+                reason = f"no order of the operations on {key.name} explains all answers"
+                return Linearizability(False, [reason], _method(visited), key.calls)
             if found.verdict is None:
                 unknown.append(key)
+            else:
+                key.forget()
         if unknown and (visited >= budget or share >= budget):
-            return _undecided(unknown, visited)
+            names = ", ".join(key.name for key in unknown)
+            return Linearizability(None, [f"undecided after {visited:,} configurations: {names}"], _method(visited))
         left, share, backwards = unknown, share * _GROWTH, not backwards
     return Linearizability(True, [], _method(visited))
 
 
 def refute(calls: Sequence[Call], *, initial: Value, budget: int) -> bool:
     """Whether there certainly is no order of the operations of one key, which all say something."""
-    return _search(calls, initial, budget).verdict is False
+    return _Key(calls).search(initial, budget).verdict is False
+
+
+class _Key:
+    """The operations of one key, ready to be searched more than once."""
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        self.calls = calls
+        self._prepared: tuple[Timeline[Value], Hopeless[Value] | None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.calls[0].key
+
+    def search(
+        self,
+        initial: Value,
+        budget: int,
+        *,
+        backwards: bool = False,
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> Found:
+        if self._prepared is None:
+            steps = [step(call) for call in self.calls]
+            self._prepared = Timeline(steps), growth(self.calls, steps)
+        timeline, hopeless = self._prepared
+        return search(timeline, initial, budget=budget, hopeless=hopeless, backwards=backwards, tell=tell)
+
+    def forget(self) -> None:
+        """What was prepared takes more memory than the operations."""
+        self._prepared = None
 
 
 def _by_key(calls: Sequence[Call]) -> dict[str, list[Call]]:
@@ -72,22 +106,5 @@ def _tell(progress: Callable[[int, int], None], keys: int, before: int, visited:
     progress(keys, before + visited)
 
 
-def _search(
-    calls: Sequence[Call],
-    initial: Value,
-    budget: int,
-    *,
-    backwards: bool = False,
-    tell: Callable[[int], None] = lambda _: None,
-) -> Found:
-    steps = [step(call) for call in calls]
-    return search(steps, initial, budget=budget, hopeless=growth(calls, steps), backwards=backwards, tell=tell)
-
-
 def _method(visited: int) -> str:
     return f"by search ({visited:,} configurations)"
-
-
-def _undecided(keys: Sequence[Sequence[Call]], visited: int) -> Linearizability:
-    names = ", ".join(key[0].key for key in keys)
-    return Linearizability(None, [f"undecided after {visited:,} configurations: {names}"], _method(visited))

@@ -100,6 +100,7 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
     checked_s = perf_counter()
     say("the few operations that show it are looked for")
     shown = acts(history, judgement)
+    reasons = judgement.reasons(shown=bool(shown))
     return CheckedHistory(
         file=str(file),
         format=name,
@@ -109,10 +110,10 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
         checked_s=round(checked_s - read_s, 6),
         shrunk_s=round(perf_counter() - checked_s, 6),
         method=judgement.method,
-        explanation=judgement.explanation[:1] if shown else judgement.explanation,
+        explanation=reasons,
         counterexample=shown,
         unit=history.unit,
-        picture=_draw(shown, f"{file.name}: {judgement.explanation[0]}", history.unit, target) if shown else None,
+        picture=_draw(shown, f"{file.name}: {reasons[0]}", history.unit, target) if shown else None,
         torn=history.torn,
     )
 

@@ -6,8 +6,9 @@ from typing import get_args
 import msgspec
 import pytest
 
+from ha.check import linearizability
 from ha.experiment.bench import bench
-from ha.experiment.benchmarks import CannotMeasureError, registry, row
+from ha.experiment.benchmarks import CannotMeasureError, histories, registry, row
 from ha.history.benchmark import BenchmarkResult
 from ha.spec import Benchmark, SimulationSpeed
 from ha.spec.benchmarks import MEASURES, MeasureName
@@ -133,3 +134,52 @@ shrink: 5s
     assert [line[0] for line in scores.rows] == ["lost-compare", "stale-read"]
     assert scores.rows[0][1:3] == ["store-model", "1 of 1"]
     assert len(told.steps) == 2
+
+
+CHECKER = """\
+apiVersion: ha/v1
+kind: Benchmark
+name: quick
+question: How long?
+measure: checker
+rounds: 2
+recorded_from: Somebody, once.
+cases:
+  - {operations: 300}
+  - {operations: 3000, at_most: 60s, memory_at_most_mib: 0.001, growth_at_most: 1000, recorded: a while}
+  - {operations: 300, tells: values}
+"""
+
+
+def test_checker_is_measured_beside_what_was_recorded(tmp_path: Path) -> None:
+    result = bench(benchmark(tmp_path, CHECKER), jobs=1, listener=Told(), directory=tmp_path, repeat="")
+    assert [(r.name, r.unit, r.met) for r in result.rows] == [
+        ("300, revisions: time", "ms of a core", None),
+        ("300, revisions: memory", "MiB", None),
+        ("3,000, revisions: time", "ms of a core", True),
+        ("3,000, revisions: memory", "MiB", False),
+        ("3,000, revisions: beside a tenth", "x", True),
+        ("300, values: time", "ms of a core", None),
+        ("300, values: memory", "MiB", None),
+    ]
+    assert all(r.ours > 0 and r.reference is None for r in result.rows)
+    judged, recorded = result.tables
+    assert [line[1] for line in judged.rows][:2] == ["by revision", "by revision"]
+    assert str(judged.rows[2][1]).startswith("by search")
+    assert [line[:2] for line in recorded.rows] == [["3,000, revisions", "a while"]]
+    assert recorded.note.startswith("Not measured now")
+    assert recorded.note.endswith("Somebody, once.")
+
+
+def test_made_up_histories_are_what_they_say() -> None:
+    calls = histories.as_calls(20_000, seed=3)
+    shares = {type_: sum(call.type == type_ for call in calls) / len(calls) for type_ in ("read", "write", "cas")}
+    assert shares == pytest.approx({"read": 0.5, "write": 0.35, "cas": 0.15}, abs=0.015)
+    assert sum(call.outcome == "info" for call in calls) / len(calls) == pytest.approx(0.01, abs=0.003)
+    assert sum(call.outcome == "fail" for call in calls) > 100
+    assert len({call.client for call in calls}) == 20
+    assert len({call.key for call in calls}) == 100
+    assert calls == histories.as_calls(20_000, seed=3) != histories.as_calls(20_000, seed=4)
+    columns = histories.as_columns(20_000, seed=3)
+    assert columns.start_s.tolist() == [call.start for call in calls]
+    assert linearizability.check_columns(columns).method == "by revision"

@@ -36,6 +36,13 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("cases[0].timings", "did you mean 'upstream'?"),
         ("cases[0].duration", "found 300; allowed: a duration"),
     ],
+    "benchmark-of-checkers": [
+        ("cases[2].tells", "found 'value'; allowed: one of revisions, values; did you mean 'values'?"),
+    ],
+    "benchmark-of-checkers-that-repeat": [
+        ("cases[0].growth_at_most", "no case has 100 operations; allowed: a case of a tenth"),
+        ("cases[1]", "1,000, revisions stands twice; allowed: each history once"),
+    ],
     "benchmark-of-a-store": [
         ("topology", "'single-node' has a control plane; allowed: nodes of role etcd only"),
         ("cases[2]", "2 x put stands twice; allowed: each operation once for so many clients"),
