@@ -15,7 +15,7 @@ from math import inf
 from operator import eq, ne
 
 from ha.check.search import Hopeless
-from ha.check.timeline import Event, Shape, Step, in_order
+from ha.check.timeline import Event, Shape, Step
 from ha.history.calls import Call
 
 __all__ = ["Value", "growth", "says_something", "step"]
@@ -76,11 +76,11 @@ def _delete(state: Value) -> Iterable[Value]:
     return () if state is None else (None,)
 
 
-def growth(calls: Sequence[Call], steps: Sequence[Step[Value]]) -> Hopeless[Value] | None:
-    """Of a text: what makes a state hopeless. `steps` are those of `calls`. None: nothing does."""
+def growth(calls: Sequence[Call], events: Sequence[Event]) -> Hopeless[Value] | None:
+    """Of a text: what makes a state hopeless. `events` are those of `calls`. None: nothing does."""
     if not any(call.type == "append" for call in calls):
         return None
-    return _Growth(calls, in_order(steps)).is_hopeless
+    return _Growth(calls, events).is_hopeless
 
 
 class _Growth:

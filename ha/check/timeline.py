@@ -210,10 +210,10 @@ def _move(bit: int, once: int, step: Step[S], apply: Callable[[S], Iterable[S]])
 
 
 class Timeline(Generic[S]):
-    """A history, ready to be searched. `nodes` has an entry for each event, None where there is nothing to do."""
+    """A history, ready to be searched. `nodes` has an entry for each of `events`, None where there is nothing to do."""
 
     def __init__(self, steps: Sequence[Step[S]]) -> None:
-        events = in_order(steps)
+        self.events = events = in_order(steps)
         shapes = [(step.shape, step.returned_s == inf) for step in steps if step.shape is not None]
         self.values = Values(events, shapes) if len(shapes) == len(steps) else None
         self._unknown: _Unknown[S] = _Unknown(self.values)

@@ -85,7 +85,8 @@ class _Key:
     ) -> Found:
         if self._prepared is None:
             steps = [step(call) for call in self.calls]
-            self._prepared = Timeline(steps), growth(self.calls, steps)
+            timeline = Timeline(steps)
+            self._prepared = timeline, growth(self.calls, timeline.events)
         timeline, hopeless = self._prepared
         return search(timeline, initial, budget=budget, hopeless=hopeless, backwards=backwards, tell=tell)
 

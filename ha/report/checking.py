@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from time import monotonic  # noqa: TID251  (when to redraw is a matter of real time)
 from types import TracebackType
 from typing import Literal, Self, TypeAlias
@@ -98,7 +99,8 @@ def _moment(at: float, unit: str) -> str:
 
 
 def _table(found: Sequence[CheckedHistory]) -> RenderableType:
-    table = plain_table("", "history", "operations", "judged in", "method", "", right=0)
+    place = _place([one.file for one in found])
+    table = plain_table("", f"history in {place}" if place else "history", "operations", "judged in", "method", "")
     table.columns[2].justify = table.columns[3].justify = "right"
     for one in found:
         shown = ""
@@ -106,13 +108,26 @@ def _table(found: Sequence[CheckedHistory]) -> RenderableType:
             shown = f"{len(one.counterexample)} operations" + (f": {one.picture}" if one.picture else "")
         elif one.verdict == "undecided":
             shown = one.verdict
-        sign, method = mark(_SIGNS[one.verdict]), Text(one.method)
-        table.add_row(sign, Text(one.file), words.count(one.operations), _time(one.checked_s), method, Text(shown))
+        sign, method = mark(_SIGNS[one.verdict]), Text(one.method.partition(" (")[0])
+        table.add_row(
+            sign,
+            Text(one.file.removeprefix(place)),
+            words.count(one.operations),
+            _time(one.checked_s),
+            method,
+            Text(shown),
+        )
     rulings = [one.verdict for one in found]
     counts = [f"{rulings.count(ruling):,} {ruling}" for ruling in _SIGNS if ruling in rulings]
     return Group(
         table, Text(f"\n{words.plural(len(found), 'history').replace('historys', 'histories')}: {', '.join(counts)}")
     )
+
+
+def _place(files: Sequence[str]) -> str:
+    """The directory that all are in, if there is one: it is said once."""
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*(file.split("/")[:-1] for file in files), strict=False))
+    return "".join(f"{parts[0]}/" for parts in shared)
 
 
 def _time(taken_s: float) -> str:

@@ -17,7 +17,7 @@ __all__ = ["picture"]
 
 _CHARACTER = 6.7
 _LANE, _BAR, _GAP, _TOP = 34, 22, 16, 46
-_MOST_CHARACTERS = 48
+_MOST_CHARACTERS = 72
 _STYLE = Markup(
     """
 .cx { font: 11px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace }

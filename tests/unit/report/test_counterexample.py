@@ -59,7 +59,7 @@ def test_words_are_escaped_and_shortened():
     texts = ["".join(one.itertext()) for one in root.iter(f"{SVG}text")]
     assert "x & y" in texts
     assert "write '<2>'" in texts
-    assert max(map(len, texts)) < 60
+    assert max(map(len, texts)) < 80
 
 
 def test_picture_is_small_and_asks_for_nothing():
