@@ -17,7 +17,7 @@ import numpy as np
 from ha.check.said import Said
 from ha.history.columns import NONE, TYPES, Integers
 
-__all__ = ["Binding"]
+__all__ = ["Binding", "refusals"]
 
 
 class Binding:
@@ -163,6 +163,6 @@ class Binding:
         self._by_value[key, int(said.value[writer])].remove(writer)
 
 
-def is_refused(said: Said) -> Integers:
+def refusals(said: Said) -> Integers:
     """Entries that were refused, and showed the current revision."""
     return np.flatnonzero(said.is_read & (said.columns.type[said.row] != TYPES["read"]))

@@ -20,11 +20,12 @@ acknowledged write whose revision the answer did not tell. Those keys are undeci
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 
 import numpy as np
 
-from ha.check.binding import Binding, is_refused
+from ha.check.binding import Binding, refusals
 from ha.check.chains import NEVER, Chains
 from ha.check.matching import explains
 from ha.check.realtime import place
@@ -94,7 +95,7 @@ class Order:
 
     def history(self, key: int) -> KeyHistory:
         """All of one key, for a search. Ceilings are those of `ceilings`."""
-        said, ceilings = self._said, self.ceilings()
+        said, ceilings = self._said, self.ceilings
         made = []
         for entry in np.flatnonzero(said.key == key).tolist():
             operation = said.operation(entry)
@@ -116,6 +117,7 @@ class Order:
         loose = {revision: by for revision, by in self._binding.loose.items() if said.key[by] == key}
         return KeyHistory(made, {revision: self._seen(by) for revision, by in loose.items()})
 
+    @cached_property
     def ceilings(self) -> Integers:
         """By entry: it stands below everything that began after it was complete."""
         said, placed = self._said, self._placed
@@ -163,7 +165,7 @@ def _known(number: int) -> int | None:
 
 
 def _check_refusals(said: Said) -> None:
-    refused = is_refused(said)
+    refused = refusals(said)
     wrong = refused[said.columns.expected[said.row[refused]] == said.revision[refused]]
     wrong = wrong[said.revision[wrong] > 0]
     if len(wrong):

@@ -96,7 +96,10 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
     begun_s = perf_counter()
     name, history = _read(file, arguments.format, say)
     read_s = perf_counter()
-    judgement = judge(history, budget=arguments.budget, progress=say)
+    try:
+        judgement = judge(history, budget=arguments.budget, progress=say)
+    except ValueError as error:
+        raise HistoryFormatError(f"{file}: cannot be judged: {error}") from error
     checked_s = perf_counter()
     say("the few operations that show it are looked for")
     shown = acts(history, judgement)

@@ -109,6 +109,15 @@ def test_time_travel_is_convicted():
     convicted(create("a", "1", 9, 0, 1), create("b", "1", 5, 2, 3), of="time travel")
 
 
+def test_absence_proves_the_deletion_that_it_needs():
+    """Whoever began after a was seen to be absent may not see b as it was before a was deleted."""
+    earlier = [create("b", "1", 3, 0, 1), create("a", "1", 5, 0, 1), op("delete", "a", 1, 99, revision=7)]
+    earlier += [write("b", "2", 6, 1, 99)]
+    absent = read("a", None, 0, 2, 3)
+    holds(*earlier, absent, read("b", "2", 6, 4, 5))
+    convicted(*earlier, absent, read("b", "1", 3, 4, 5), of="stale read", guilty=[absent])
+
+
 def test_lost_write_is_convicted():
     convicted(create("a", "1", 5, 0, 1), read("a", None, 0, 2, 3), of="lost")
 

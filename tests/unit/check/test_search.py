@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 
 from ha.check.search import Step, search
+from ha.check.timeline import Timeline
 
 
 def put(value, start_s, end_s=math.inf):
@@ -55,3 +56,23 @@ def test_budget_ends_the_search_without_a_verdict():
     steps = [put(str(i), 0) for i in range(8)] + [get("never", 1, 2)]
     assert verdict(*steps, budget=5).verdict is None
     assert verdict(*steps, budget=100_000).verdict is False
+
+
+def test_memory_ends_the_search_without_a_verdict(monkeypatch):
+    steps = [put(str(i), 0) for i in range(8)] + [get("never", 1, 2)]
+    monkeypatch.setattr("ha.check.search.MEMORY_BYTES", 10_000)
+    assert verdict(*steps, budget=100_000).verdict is None
+
+
+def test_step_that_reads_may_be_one_that_changes_as_well():
+    """A read that moves the state where it cannot be taken as it is."""
+    moving = Step(2, 3, lambda state: ("b",) if state == "a" else (), sees=lambda state: state == "b")
+    assert verdict(put("a", 0, 1), moving, get("b", 4, 5)).verdict is True
+    assert verdict(put("a", 0, 1), moving, get("a", 4, 5)).verdict is False
+    assert verdict(put("b", 0, 1), moving, get("b", 4, 5)).verdict is True
+
+
+def test_history_that_was_prepared_can_be_searched_again():
+    timeline = Timeline([put(str(i), 0, 9) for i in range(8)] + [get("7", 10, 11), get("6", 12, 13)])
+    assert search(timeline, "", budget=2).verdict is None
+    assert [search(timeline, "", budget=100_000, backwards=way).verdict for way in (False, True)] == [False, False]

@@ -112,6 +112,22 @@ def test_operations_on_the_store_are_held_against_its_model(tmp_path, capsys):
     assert "an acknowledged write is not there" in capsys.readouterr().out
 
 
+def test_store_whose_puts_write_one_value_cannot_be_judged(tmp_path, capsys):
+    """Nobody can tell which of them was seen."""
+    puts = [
+        op(
+            "write",
+            "a",
+            n,
+            n + 1,
+            store=StoreCall(member="m", request=Put("a", "1"), answer=StoreAnswer(revision=n + 2)),
+        )
+        for n in range(2)
+    ]
+    assert check(ours(tmp_path / "x.jsonl", *puts)) == exits.BAD_INPUT
+    assert capsys.readouterr().err.startswith(f"ha: {tmp_path}/x.jsonl: cannot be judged: '1' is written twice")
+
+
 # What is shown
 
 
