@@ -101,7 +101,8 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
     except ValueError as error:
         raise HistoryFormatError(f"{file}: cannot be judged: {error}") from error
     checked_s = perf_counter()
-    say("the few operations that show it are looked for")
+    if judgement.verdict is False:
+        say("the few operations that show it are looked for")
     shown = acts(history, judgement)
     reasons = judgement.reasons(shown=bool(shown))
     return CheckedHistory(
