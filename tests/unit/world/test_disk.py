@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,6 +145,40 @@ async def test_a_full_disk_is_an_oserror_of_sync(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as raised:
         await file.sync()
     assert raised.value.errno == errno.ENOSPC
+    file.close()
+
+
+async def test_much_data_on_a_slow_disk_is_synced_while_others_run(tmp_path: Path, monkeypatch) -> None:
+    file = RealDisk(tmp_path).open("log")
+    real, beats = os.fdatasync, 0
+
+    def slow(fd: int) -> None:
+        time.sleep(0.05)
+        real(fd)
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await trio.sleep(0.001)
+            beats += 1
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(beat)
+        for size, others_run in ((10_000, False), (10, False), (10_000, True)):
+            await trio.sleep(0.01)
+            beats = 0
+            file.append(bytes(size))
+            await file.sync()
+            assert (beats > 3) == others_run
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fdatasync", failing(errno.EIO))
+            file.append(bytes(10_000))
+            with pytest.raises(OSError, match="Input/output error"):
+                await file.sync()
+            with pytest.raises(OSError, match="an earlier sync failed"):
+                await file.sync()
+        nursery.cancel_scope.cancel()
     file.close()
 
 
