@@ -108,12 +108,18 @@ class Gate:
 
     def __init__(self) -> None:
         self._held: dict[object, list[_run.Task]] = {}
+        self._reschedule = _run.Runner.reschedule
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Let every task pass through this gate when it becomes runnable."""
-        original = _run.Runner.reschedule
-        held = self._held
+        """Let every task pass through this gate when it becomes runnable, as long as it holds anybody."""
+        try:
+            yield
+        finally:
+            _run.Runner.reschedule = self._reschedule  # type: ignore[method-assign]
+
+    def _stand_in_the_way(self) -> None:
+        original, held = self._reschedule, self._held
 
         def reschedule(
             runner: _run.Runner,
@@ -121,17 +127,12 @@ class Gate:
             next_send: outcome.Outcome[object] = _run._NO_SEND,  # noqa: SLF001
         ) -> None:
             original(runner, task, next_send)
-            if held:
-                process = task.context.get(PROCESS)
-                if process in held:
-                    runner.runq.pop()
-                    held[process].append(task)
+            process = task.context.get(PROCESS)
+            if process in held:
+                runner.runq.pop()
+                held[process].append(task)
 
         _run.Runner.reschedule = reschedule  # type: ignore[method-assign, assignment]
-        try:
-            yield
-        finally:
-            _run.Runner.reschedule = original  # type: ignore[method-assign]
 
     def close(self, process: object) -> None:
         """Run none of the process's tasks from now on."""
@@ -139,11 +140,15 @@ class Gate:
         stopped = [task for task in runnable if task.context.get(PROCESS) is process]
         for task in stopped:
             runnable.remove(task)
+        if not self._held:
+            self._stand_in_the_way()
         self._held[process] = stopped
 
     def open(self, process: object) -> None:
         """Run them again, and what became runnable meanwhile."""
         _run.GLOBAL_RUN_CONTEXT.runner.runq.extend(self._held.pop(process, ()))
+        if not self._held:
+            _run.Runner.reschedule = self._reschedule  # type: ignore[method-assign]
 
     def is_closed(self, process: object) -> bool:
         """Whether the process is paused."""
