@@ -32,6 +32,7 @@ __all__ = ["Elections", "Timing"]
 EAGER_FOR_S = 1.0
 EAGER_FIRST_S = (0.005, 0.05)
 EAGER_RETRY_S = (0.02, 0.12)
+"""Twice as long each time: on a busy machine an answer takes longer than that."""
 
 
 class Timing(NamedTuple):
@@ -57,6 +58,7 @@ class Elections(Membership):
     ) -> None:
         self._timing, self._random = timing, random
         self._heard_leader_at = self._eager_until = -math.inf
+        self._eager_tries = 0
         self._voters: tuple[int, set[str]] = (0, set())
         self._pre_vote_round = 0
         self._pre_voters: set[str] | None = None
@@ -68,6 +70,7 @@ class Elections(Membership):
         if self.leader == peer:
             self.forget_leader()
             self._heard_leader_at, self._eager_until = -math.inf, self.now + EAGER_FOR_S
+            self._eager_tries = 0
             self.set_election_deadline(self.now + self._random.uniform(*EAGER_FIRST_S))
 
     def be_patient(self) -> None:
@@ -83,7 +86,8 @@ class Elections(Membership):
     def election_timeout_s(self) -> float:
         """Draw how long to wait for a leader (paper 5.2); shorter while the leader is known to be dead."""
         if self.now < self._eager_until:
-            return self._random.uniform(*EAGER_RETRY_S)
+            self._eager_tries += 1
+            return math.ldexp(self._random.uniform(*EAGER_RETRY_S), self._eager_tries - 1)
         return self._random.uniform(self._timing.election_s, 2 * self._timing.election_s)
 
     def may_campaign(self) -> bool:
