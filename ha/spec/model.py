@@ -200,7 +200,7 @@ class Etcd(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         ),
     ] = "engine"
     snapshot_count: Annotated[
-        int, Meta(ge=10, le=1_000_000, description="Log entries between two snapshots, as etcd's flag of this name.")
+        int, Meta(ge=1, le=1_000_000, description="Log entries between two snapshots, as etcd's flag of this name.")
     ] = 10_000
 
 

@@ -1,7 +1,8 @@
 """Which faults strike when: a few, close to each other, of kinds and at targets that differ from case to case.
 
 Some cases have a theme besides, since what chance brings together too seldom is known to break clusters: members that
-come and go again and again, a leader that comes back and is none any more, a node or a disk that is lost for good.
+come and go again and again, a leader that comes back and is none any more, or finds its place in the log compacted, a
+node or a disk that is lost for good.
 
 *Swarm testing* (Groce et al., ISSTA 2012): each case leaves out most kinds of faults, and so has several of those it
 keeps; with all kinds in every case they get in each other's way. Times lie on a coarse grid with small offsets,
@@ -159,6 +160,8 @@ _FEW = [(3, 0), (1, 2)]
 _COMING_AND_GOING: list[tuple[int, FaultName]] = [(4, "kill"), (4, "partition"), (1, "pause")]
 _AWAY_FOR = [(1, 0.2), (2, 1.0), (3, 2.0), (2, 4.0), (3, 8.0)]
 """In units; the longest is long enough for others to compact what was missed."""
+_SOON_COMPACTED = 20
+"""Entries between two snapshots: what is missed within seconds is compacted."""
 _AGAIN = [(2, 2.0), (1, 1.5), (1, 4.0)]
 """`every`, as a multiple of the length."""
 _TIMES = [(1, 4), (2, 8), (1, 12)]
@@ -190,6 +193,8 @@ def _theme(draw: st.DrawFn, experiment: Experiment, shape: Topology) -> _Theme:
     ]
     if shape.count(shape.etcd_role) > 2:
         themes.append((4, _lost_disk(shape)))
+        if shape.etcd.snapshot_count <= _SOON_COMPACTED:
+            themes.append((4, _overtaken(shape)))
     deployments = [workload for workload in experiment.workloads if workload.type == "deployment"]
     if deployments and shape.count(_role_of_pods(shape)) > 1:
         if deployments[0].rate_per_s is not None and shape.count("control-plane") > 1:
@@ -222,6 +227,19 @@ def _coming_and_going(draw: st.DrawFn, shape: Topology) -> _Theme:
     again = Fault(fault=kind, target=target, at_s=at_s, for_s=round(length_s, 6), every_s=round(every_s, 6))
     end_s = at_s + min(every_s * draw(pick(_TIMES)), unit * _AT_MOST_FOR)
     return _Theme([again], end_s, [(1, 0), (1, 2), (1, 6)])
+
+
+@st.composite
+def _overtaken(draw: st.DrawFn, shape: Topology) -> _Theme:
+    """A leader is cut off with proposals that nobody else has, and is back when the others have compacted its place in
+    the log away, again and again.
+    """
+    unit = unit_s(shape)
+    length_s = unit * draw(pick([(2, 3.0), (1, 2.0), (1, 4.0)]))  # so that who proposed it still waits for an answer
+    cut = Fault(
+        fault="partition", target=_all("etcd-leader"), at_s=2 * unit, for_s=length_s, every_s=length_s + 4 * unit
+    )
+    return _Theme([cut], unit * _AT_MOST_FOR, _FEW)
 
 
 @st.composite

@@ -36,7 +36,7 @@ _TIMINGS_OF_PODS = [*_TIMINGS, (24, ("explicit", _HASTY))]
 
 
 _SNAPSHOT_COUNTS = [(3, 10_000), (1, 100)]
-_SNAPSHOT_COUNTS_ALONE = [*_SNAPSHOT_COUNTS, (1, 20), (2, 10)]
+_SNAPSHOT_COUNTS_ALONE = [*_SNAPSHOT_COUNTS, (1, 20), (1, 10), (2, 4)]
 """With few entries between two, members that were away are sent snapshots, and restarts begin with one."""
 _SNAPSHOT_COUNTS_OF_STOCK = [(3, 20), (1, 100)]
 """Stock reads whatever it has, without a fault and without asking anybody. So it is searched with reads through its
