@@ -14,6 +14,7 @@ import socket
 
 import trio
 
+from ha.world.real import pump
 from ha.world.real.readiness import Readable
 
 __all__ = ["Receiver", "SocketListener", "SocketStream", "prepare", "send_now"]
@@ -152,6 +153,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         """Close both directions; what was sent still arrives."""
+        pump.release(self.socket.fileno())
         self._receiver.close()
         self.socket.close()
         await trio.lowlevel.checkpoint()

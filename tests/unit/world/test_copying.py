@@ -190,6 +190,19 @@ async def test_a_connection_that_is_reset_in_the_middle_ends_both_copies(world: 
 
 
 @in_both_worlds
+async def test_a_stream_that_is_closed_by_somebody_else_is_told(world: Bench) -> None:
+    """Its descriptor may be that of another connection at once: nothing may pass between strangers."""
+    w = await way(world)
+    async with copying(w.net, w.accepted, w.dialled) as up, copying(w.net, w.dialled, w.accepted) as down:
+        await w.client.send_all(b"x")
+        await received(w.server, 1)
+        await w.accepted.aclose()
+        assert await up.end() == "source broken"
+        await w.server.send_all(b"y")
+        assert await down.end() == "sink broken"
+
+
+@in_both_worlds
 async def test_after_a_cancelled_copy_both_streams_can_be_used(world: Bench) -> None:
     w = await way(world)
     async with copying(w.net, w.accepted, w.dialled) as one:
