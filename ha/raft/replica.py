@@ -296,7 +296,6 @@ class Replica:
     # -- one turn ------------------------------------------------------------------------------------------
 
     def _turn(self, core: RaftCore) -> None:
-        was_learner = core.is_learner
         self._has_answered = False
         while self._inbox:
             self._take(core, *self._inbox.popleft())
@@ -304,7 +303,7 @@ class Replica:
         self._route(core)
         self._ask_for_reads(core)
         core.tick()
-        if was_learner and not core.is_learner:
+        if not core.is_learner and self._is_nobody():
             self._begin_anew(core)
         for token, index in core.take_reads():
             self._on_read_index(token, index)
@@ -363,13 +362,13 @@ class Replica:
     def _route(self, core: RaftCore) -> None:
         """Give what was not sent yet to the leader."""
         leader = core.leader
-        if not self._unsent or leader is None or core.is_learner:
+        if not self._unsent or leader is None or self._is_nobody():
             return
         floor = next(iter(self._pending), self._next_sequence)
         requests: list[bytes] = []
         for sequence in self._unsent:
             waiter = self._pending.get(sequence)
-            if waiter is not None:
+            if waiter is not None and not waiter.is_over:
                 waiter.was_sent = True
                 requests.append(_encode(Request(self._name, self._incarnation, sequence, floor, waiter.command)))
         self._unsent = []
@@ -379,13 +378,18 @@ class Replica:
         else:
             self._forward(leader, requests)
 
+    def _is_nobody(self) -> bool:
+        """Whether nothing passes that is proposed as who this is now. It was a learner, or was admitted although it had
+        become a member as a founder meanwhile.
+        """
+        return not self._incarnation or self._incarnation < self._sessions.incarnation(self._name)
+
     def _begin_anew(self, core: RaftCore) -> None:
-        """A learner became a member, and may propose: as nobody did before."""
+        """Propose as nobody did before what has not passed yet, and will not: all that is not answered."""
         self._incarnation = max(core.journal.incarnation, self._sessions.incarnation(self._name) + 1)
         core.journal.set_incarnation(self._incarnation)
         self._host.log("member", disk=core.journal.disk_id, founded=bool(core.journal.founders))
-        if self._unsent:
-            self._alarm.ring()
+        self._send_again()
 
     def _forward(self, leader: str, requests: list[bytes]) -> None:
         batch: list[bytes] = []
@@ -425,7 +429,8 @@ class Replica:
         self._sessions.restore(state.sessions)
         self._machine.restore(state.machine)
         for sequence, waiter in self._pending.items():
-            if self._sessions.has_applied(self._name, self._incarnation, sequence):
+            has_applied = self._sessions.has_applied(self._name, self._incarnation, sequence)
+            if has_applied or (waiter.was_sent and self._is_nobody()):
                 waiter.fail(OutcomeUnknownError("the command was applied, but its answer is lost in a snapshot"))
 
     # -- reads ---------------------------------------------------------------------------------------------

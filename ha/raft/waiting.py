@@ -21,7 +21,7 @@ class Waiter:
     later is ignored.
     """
 
-    __slots__ = ("_is_over", "_task", "answer", "command", "due_s", "error", "was_sent")
+    __slots__ = ("_task", "answer", "command", "due_s", "error", "is_over", "was_sent")
 
     def __init__(self, due_s: float, command: bytes = b"") -> None:
         self.due_s = due_s
@@ -29,36 +29,37 @@ class Waiter:
         self.was_sent = False
         self.answer: object = None
         self.error: RaftError | None = None
-        self._is_over = False
+        self.is_over = False
+        """Whether it was told, or has given up."""
         self._task: trio.lowlevel.Task | None = None
 
     def finish(self, answer: object = None) -> None:
         """The answer is there."""
-        if not self._is_over:
+        if not self.is_over:
             self.answer = answer
             self._end()
 
     def fail(self, error: RaftError) -> None:
         """There will be no answer."""
-        if not self._is_over:
+        if not self.is_over:
             self.error = error
             self._end()
 
     def _end(self) -> None:
-        self._is_over = True
+        self.is_over = True
         if self._task is not None:
             trio.lowlevel.reschedule(self._task)
 
     async def until_told(self) -> None:
         """Wait for either. Nothing is to be told any more when this has been cancelled."""
-        if self._is_over:
+        if self.is_over:
             await trio.lowlevel.checkpoint()
         else:
             self._task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
 
     def _give_up(self, _: object) -> trio.lowlevel.Abort:
-        self._is_over = True  # now: the task is woken already, and may be answered before it runs
+        self.is_over = True  # now: the task is woken already, and may be answered before it runs
         return trio.lowlevel.Abort.SUCCEEDED
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 
 from ha.raft import RaftError
 from ha.raft.journal import Journal
-from ha.raft.messages import RequestVote, Vote
+from ha.raft.messages import Forward, Heartbeat, IAm, RequestVote, Vote
+from ha.raft.sessions import Request
 from tests.fakes.world import FakeWorld
 from tests.unit.raft.cluster import Cluster
 from tests.unit.raft.schedules import HEARTBEAT_S, STEP_S, OurMember, Schedule, kind
@@ -270,3 +272,44 @@ async def test_with_two_of_three_disks_lost_nothing_goes_on(autojump_clock) -> N
         assert cluster.leaders() == []
         with pytest.raises(RaftError):
             await cluster.replicas[leader].propose(b"y")
+
+
+async def test_a_founder_that_was_admitted_as_well_can_propose(autojump_clock) -> None:
+    """It missed the news of the founding. A leader without a majority admits it in vain; then it hears the news, and
+    helps to commit its own admission, which lets nothing pass that it proposed before.
+    """
+    founders = {"a": 1, "b": 2, "c": 3}
+    async with FakeWorld() as world:
+        cluster = Cluster(world, "abc")
+        for name, disk in founders.items():
+            journal = await Journal.open(world.disk(name), PATH, fresh_id=disk)
+            if name != "c":
+                journal.become_member(founders)
+            await journal.sync()
+        await cluster.start("a", "b")
+        leader = await cluster.leader()
+        await world.kill("b" if leader == "a" else "a")
+        await cluster.start("c")
+        for number in range(3):
+            with trio.fail_after(20):
+                assert await cluster.replicas["c"].propose(b"x") == number + 1
+            await world.kill("c")
+            await cluster.start("c")
+
+
+async def test_what_was_proposed_to_a_learner_is_proposed_once_when_it_hears_of_the_founding(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        cluster = Cluster(world, "abc")
+        await cluster.start("c")
+        replica, sent = cluster.replicas["c"], []
+        replica._transport.send = lambda _peer, message: sent.append(message)
+        replica.on_message("a", Heartbeat(5, 1))
+        await trio.sleep(0.01)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(replica.propose, b"x")
+            await trio.sleep(0.01)
+            replica.on_message("b", IAm(2, is_learner=False, founders={"c": replica._core.journal.disk_id}, round=0))
+            await trio.sleep(0.1)
+            nursery.cancel_scope.cancel()
+        forwarded = [request for message in sent if isinstance(message, Forward) for request in message.requests]
+        assert [msgspec.msgpack.decode(request, type=Request).incarnation for request in forwarded] == [1]
