@@ -379,9 +379,7 @@ class Replica:
             self._forward(leader, requests)
 
     def _is_nobody(self) -> bool:
-        """Whether nothing passes that is proposed as who this is now. It was a learner, or was admitted although it had
-        become a member as a founder meanwhile.
-        """
+        """Whether the log drops what is proposed as who this is: a learner, or a founder that was admitted as well."""
         return not self._incarnation or self._incarnation < self._sessions.incarnation(self._name)
 
     def _begin_anew(self, core: RaftCore) -> None:
