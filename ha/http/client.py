@@ -46,8 +46,6 @@ class _Connection:
         """Whether it is certainly unfit for another request. An idle connection has nothing to be read."""
         if trio.current_time() - self.idle_since > _IDLE_S:
             return True
-        if isinstance(self.stream, trio.SocketStream):
-            return self.stream.socket.is_readable()
         probe = getattr(self.stream, "is_readable", None)
         return probe is not None and bool(probe())
 

@@ -25,11 +25,6 @@ class Traffic(Protocol):
 
 def peer_of(stream: Stream) -> str:
     """The other end of a connection, as ``ip:port``; empty when it cannot be told."""
-    if isinstance(stream, trio.SocketStream):
-        try:
-            return "{}:{}".format(*stream.socket.getpeername()[:2])
-        except OSError:
-            return ""  # reset before it was looked at
     return str(getattr(stream, "peer", ""))
 
 
