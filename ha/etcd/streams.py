@@ -129,16 +129,16 @@ class WatchStream:
         """Send all that there is to send."""
         for watch_id, watcher in list(self._watchers.items()):
             while (batch := watcher.take()) is not None or not watcher.caught_up:
-                if batch is None:
-                    await trio.lowlevel.checkpoint()  # it looked through a part of the log in vain
-                elif isinstance(batch, Compacted):
+                if isinstance(batch, Compacted):
                     self._end(watch_id)
                     compacted = batch.compact_revision
                     await send(self._encoder.watch_canceled(0, self._term, watch_id, compact_revision=compacted))
                     break
-                else:
+                if batch is not None:
                     await send(self._encoder.watch_batch(batch, self._term, watch_id))
                     self._quiet_since_s[watch_id] = trio.current_time()
+                if not watcher.caught_up:
+                    await trio.lowlevel.checkpoint()  # a part of the log is enough at once, whatever was found in it
 
     async def _notify_progress(self, send: Send) -> None:
         now_s = trio.current_time()

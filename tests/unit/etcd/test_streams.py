@@ -15,7 +15,7 @@ from ha.etcd.commands import encode
 from ha.etcd.machine import EtcdMachine
 from ha.etcd.service import EtcdService
 from ha.etcd.streams import WatchRequest, WatchStream
-from ha.etcd.watch import WatchHub
+from ha.etcd.watch import CATCH_UP_EVENTS, WatchHub
 from ha.etcd.wire import Encoder, decode
 from tests.unit.etcd.support import LocalReplica, make_service
 
@@ -108,6 +108,31 @@ async def test_a_slow_client_does_not_hold_up_the_member_and_misses_nothing(auto
         streaming.put(b"a")
     found = [int(e["kv"]["mod_revision"]) for line in streaming.lines for e in line["result"].get("events", ())]
     assert found == list(range(2, 5003))
+
+
+async def test_a_client_as_fast_as_the_member_does_not_keep_it_from_all_else(autojump_clock: MockClock) -> None:
+    """A transport that takes everything at once lets nobody else run, and a log may be long."""
+    streaming = Streaming(WatchCreateRequest(b"a", start_revision=1))
+    seen = set()
+
+    async def send(data: bytes) -> None:
+        streaming.lines += data.splitlines()
+
+    async def look() -> None:
+        while True:
+            seen.add(len(streaming.lines))
+            await trio.lowlevel.checkpoint()
+
+    for _ in range(4 * CATCH_UP_EVENTS):
+        streaming.put(b"a")
+    with trio.move_on_after(1):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            nursery.start_soon(streaming.stream.run, send)
+            while len(streaming.lines) < 5:
+                await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert seen & {2, 3, 4}
 
 
 async def test_a_stream_that_requires_a_leader_waits_three_elections_for_one(autojump_clock: MockClock) -> None:
