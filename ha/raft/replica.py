@@ -84,7 +84,7 @@ class Status(msgspec.Struct, frozen=True):
     last_log_index: int
     peers_connected: int
     is_learner: bool = False
-    """It lost its disk, and counts for nothing until its leader has admitted it."""
+    """Its disk was empty, and it counts for nothing: the cluster is not founded yet, or has not admitted it."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):

@@ -1,11 +1,11 @@
 """A connection that this process dialled to another node, and what is under way on it while its links are disturbed.
 
-While neither link is, it is trio's socket stream with a test of one attribute before each call. Once one is, each
-direction goes through a pipe of its own: what is sent waits there until it may pass, and a task writes it to the
-socket; what the socket receives is taken by another task and waits there until it may be read. Order is kept; each
-pipe takes a window of bounded size, then its writer waits (of what comes in, the peer, once the kernel's buffers are
-full as well). Over a cut link nothing passes; what waits passes when it is mended, as TCP retransmits it.
-Acknowledgements are modelled, too: when the way back is cut, no more than a window passes.
+While neither link is, it sends and receives as any socket does (`ha.world.real.sockets`). Once one is, each direction
+goes through a pipe of its own: what is sent waits there until it may pass, and a task writes it to the socket; what the
+socket receives is taken by another task and waits there until it may be read. Order is kept; each pipe takes a window
+of bounded size, then its writer waits (of what comes in, the peer, once the kernel's buffers are full as well). Over a
+cut link nothing passes; what waits passes when it is mended, as TCP retransmits it. Acknowledgements are modelled, too:
+when the way back is cut, no more than a window passes.
 
 What the kernel tells by itself is held up like data: an end of file, a reset. A connection that is closed over a cut
 link is closed once it is mended. What cannot be held up is the end of this process: its kernel tells the peer at once.
