@@ -6,12 +6,12 @@ import msgspec
 import pytest
 import trio
 
-from ha.raft import RaftError
+from ha.raft import OutcomeUnknownError, RaftError
 from ha.raft.journal import Journal
 from ha.raft.messages import Forward, Heartbeat, IAm, RequestVote, Vote
-from ha.raft.sessions import Request
+from ha.raft.sessions import Request, Sessions
 from tests.fakes.world import FakeWorld
-from tests.unit.raft.cluster import Cluster
+from tests.unit.raft.cluster import Cluster, ListMachine
 from tests.unit.raft.schedules import HEARTBEAT_S, STEP_S, OurMember, Schedule, kind
 
 PATH = "raft/journal"
@@ -313,3 +313,25 @@ async def test_what_was_proposed_to_a_learner_is_proposed_once_when_it_hears_of_
             nursery.cancel_scope.cancel()
         forwarded = [request for message in sent if isinstance(message, Forward) for request in message.requests]
         assert [msgspec.msgpack.decode(request, type=Request).incarnation for request in forwarded] == [1]
+
+
+async def test_what_was_proposed_before_an_admission_that_comes_as_a_snapshot_is_unknown(autojump_clock) -> None:
+    """The snapshot may hold it, and does not say so any more: proposed anew, it could be applied twice."""
+    async with FakeWorld() as world:
+        cluster = Cluster(world, "abc")
+        await cluster.start("c")
+        replica = cluster.replicas["c"]
+        replica.on_message("a", Heartbeat(5, 1))
+        replica.on_message("b", IAm(2, is_learner=False, founders={"c": replica._core.journal.disk_id}, round=0))
+        await trio.sleep(0.01)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def propose() -> None:
+                with pytest.raises(OutcomeUnknownError):
+                    await replica.propose(b"x")
+
+            await trio.sleep(0.01)
+            sessions = Sessions()
+            sessions.begin_anew("c")
+            replica.restore_snapshot(msgspec.msgpack.encode([sessions.rows(), ListMachine().snapshot()]))
