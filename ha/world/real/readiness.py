@@ -43,7 +43,8 @@ class _Arrivals:
 
     def remove(self, descriptor: int) -> None:
         del self._told[descriptor]
-        self._epoll.unregister(descriptor)
+        if not self._epoll.closed:  # as it is for what is closed last of all
+            self._epoll.unregister(descriptor)
 
 
 _running: trio.lowlevel.RunVar[_Arrivals | None] = trio.lowlevel.RunVar("ha.world.real.readiness", default=None)
