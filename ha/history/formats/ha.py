@@ -41,16 +41,27 @@ def _matches(line: bytes) -> bool:
 
 
 def _read(data: bytes, source: str, progress: ReadProgress) -> History:
+    torn = bool(data) and not data.endswith(b"\n")
+    if torn and _is_whole(data[data.rfind(b"\n") + 1 :]):
+        data, torn = data + b"\n", False
     lines = _Lines(data, source)
     objects, store = lines.read(progress)
     columns = objects.columns(lines.operation)
     lines.refuse_overlaps(columns)
     lines.refuse_impossible(columns)
-    torn = bool(data) and not data.endswith(b"\n")
     if _tells_revisions(columns):
         return History(columns=columns, store=store, unit="s", torn=torn)
     calls = [_call(columns.operation(row)) for row in range(len(columns))]
     return History(calls=[call for call in calls if call is not None], store=store, unit="s", torn=torn)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without its newline was written to its end all the same; no beginning of an operation is one."""
+    try:
+        _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 class _Lines:

@@ -204,6 +204,15 @@ def test_history_that_tells_no_revision_is_one_of_values():
     ]
 
 
+def test_last_line_without_a_newline_counts_if_it_is_whole():
+    """Else a history that ends with what convicts it would be acquitted."""
+    found = history(ours(create("a", "1", 5, 0, 1), read("a", None, 0, 2, 3)).rstrip(b"\n"))
+    assert not found.torn
+    assert len(found) == 2
+    assert found.columns is not None
+    assert found.columns.operation(1) == read("a", None, 0, 2, 3)
+
+
 def test_last_line_that_was_not_written_to_its_end_is_left_out():
     found = history(ours(create("a", "1", 5, 0, 1)) + b'{"workload":')
     assert found.torn
