@@ -98,6 +98,7 @@ class _Growth:
                 self._end = self._end if index in returns else min(self._end, at)  # it may replace it at any time
             self._replaced.append(replaced)
         self._until = {i: self._replaced[at] for i, at in returns.items() if calls[i].type == "read"}
+        """By read: how many by the time that it was answered."""
         self._coming: list[int | None] = [None] * (len(events) + 1)
         """By event: of the reads that are not asked for yet the one that is answered first."""
         for at in range(len(events) - 1, -1, -1):
@@ -113,6 +114,6 @@ class _Growth:
             return False
         now, coming = self._replaced[at], self._coming[at]
         for read in reads if coming is None else (*reads, coming):
-            if self._until[read] == now and not self._values[read].startswith(state or ""):
+            if self._until.get(read) == now and not self._values[read].startswith(state or ""):
                 return True
         return False

@@ -41,6 +41,13 @@ def test_text_that_is_replaced_grows_anew():
     assert verdict(*calls, call("read", 7, 8, "ab"), initial="") is False
 
 
+def test_text_may_be_compared_as_well():
+    grown = call("append", 0, 1, "a"), call("append", 2, 9, "b")
+    read, refused = call("read", 4, 8, "ab"), cas(3, 7, "a", "9", outcome="fail")
+    assert verdict(*grown, read, refused, initial="") is True
+    assert verdict(*grown, call("read", 4, 8, "a"), cas(3, 7, "", "", outcome="ok"), initial="") is False
+
+
 def test_stale_read_is_refuted():
     assert verdict(call("write", 0, 1, "1"), call("write", 2, 3, "2"), call("read", 4, 5, "1")) is False
     assert verdict(call("write", 0, 1, "1"), call("write", 2, 9, "2"), call("read", 4, 5, "1")) is True
