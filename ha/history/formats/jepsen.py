@@ -2,7 +2,7 @@
 
 ``INFO  jepsen.util - 3 :invoke :cas [1 2]``: tabs between process, kind, operation and value. An ``:info`` is an
 unknown outcome, a ``:fail`` was not done (of a cas: it found another value); a read that failed says nothing. Lines of
-other loggers, and of the nemesis, are no operations.
+other loggers, and of the nemesis, are no operations; a log that has no others is none of Jepsen's, and refused.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ def _read(data: bytes, source: str, progress: ReadProgress) -> History:
             raise bad_line(source, number, str(error), raw, "one operation at a time for each process") from error
         except ValueError as error:
             raise bad_line(source, number, "has a wrong value", raw, _ALLOWED) from error
+    if data.strip() and not pairing.calls:
+        number, first = next((n, line) for n, line in enumerate(data.split(b"\n"), start=1) if line.strip())
+        raise bad_line(source, number, "no line of this log is an operation, and this is the first", first, _ALLOWED)
     progress(len(pairing.calls))
     return History(calls=pairing.calls)
 

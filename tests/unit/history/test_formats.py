@@ -97,6 +97,12 @@ def test_jepsen_lines_of_others_are_no_operations():
     assert len(history(f"{INFO}:nemesis\t:info\t:start\tnil\nINFO  jepsen.core - Running test\n{JEPSEN}")) == 1
 
 
+def test_log_without_any_operation_is_not_taken_for_one_of_jepsen():
+    """A log of something else, or of another logger of Jepsen, would be acquitted for saying nothing."""
+    text = "\nINFO  jepsen.core - Running test\nINFO  jepsen.worker - 0\t:invoke\t:read\tnil\n"
+    refused(text, line=2, says="no line of this log is an operation")
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
