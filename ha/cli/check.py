@@ -127,11 +127,11 @@ def _say(progress: CheckProgress, file: str, text: str) -> None:
 
 
 def _read(file: Path, name: str | None, say: partial[None]) -> tuple[str | None, History]:
-    """The format and the history. Raises HistoryFormatError, and CommandError where there is no such file."""
+    """The format and the history. Raises HistoryFormatError, also for a file that cannot be read."""
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise CommandError(f"{file}: cannot be read: {error.strerror}", exits.BAD_INPUT) from error
+        raise HistoryFormatError(f"{file}: cannot be read: {error.strerror}") from error
     known = detect(data, str(file)) if name is None else registry()[name]
     if known is None:
         return None, History()

@@ -108,6 +108,8 @@ def _table(found: Sequence[CheckedHistory]) -> RenderableType:
             shown = f"{len(one.counterexample)} operations" + (f": {one.picture}" if one.picture else "")
         elif one.verdict == "undecided":
             shown = one.verdict
+        if one.torn:
+            shown = "; ".join(filter(None, [shown, "without its torn last line"]))
         sign, method = mark(_SIGNS[one.verdict]), Text(one.method.partition(" (")[0])
         table.add_row(
             sign,
@@ -119,9 +121,7 @@ def _table(found: Sequence[CheckedHistory]) -> RenderableType:
         )
     rulings = [one.verdict for one in found]
     counts = [f"{rulings.count(ruling):,} {ruling}" for ruling in _SIGNS if ruling in rulings]
-    return Group(
-        table, Text(f"\n{words.plural(len(found), 'history').replace('historys', 'histories')}: {', '.join(counts)}")
-    )
+    return Group(table, Text(f"\n{words.count(len(found))} histories: {', '.join(counts)}"))
 
 
 def _place(files: Sequence[str]) -> str:

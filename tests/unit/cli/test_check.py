@@ -167,6 +167,15 @@ def test_several_histories_are_a_table_and_pictures_go_to_a_directory(tmp_path, 
     ]  # fmt: skip
 
 
+def test_table_tells_which_history_is_torn(tmp_path, capsys):
+    whole, torn = ours(tmp_path / "whole.jsonl", STALE[0]), ours(tmp_path / "torn.jsonl", STALE[0])
+    torn.write_bytes(torn.read_bytes() + b'{"workload":')
+    assert check(whole, torn) == exits.OK
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if ".jsonl" in line}
+    assert "without its torn last line" in lines["torn.jsonl"]
+    assert "torn" not in lines["whole.jsonl"]
+
+
 def test_json_tells_all(tmp_path, capsys):
     assert check(ours(tmp_path / "history.jsonl", *STALE), "--json") == exits.FAILED
     found = json.loads(capsys.readouterr().out)
@@ -199,6 +208,8 @@ def test_format_can_be_given(tmp_path, capsys):
     assert "c01-ok.txt:1: is no line of Jepsen" in capsys.readouterr().err
 
 
-def test_missing_file_is_bad_input(capsys):
-    assert check("nowhere.log") == exits.BAD_INPUT
-    assert capsys.readouterr().err == "ha: nowhere.log: cannot be read: No such file or directory\n"
+def test_missing_file_is_bad_input_and_the_others_are_judged(capsys):
+    assert check(RECORDED / "kv" / "c01-ok.txt", "nowhere.log") == exits.BAD_INPUT
+    captured = capsys.readouterr()
+    assert captured.err == "ha: nowhere.log: cannot be read: No such file or directory\n"
+    assert "✓ Linearizable" in captured.out
