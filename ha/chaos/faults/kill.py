@@ -16,25 +16,30 @@ from ha.chaos.targets import Victim
 from ha.cluster import Cluster
 from ha.world import Evidence, NotAttestedError
 
-__all__ = ["FAULT", "wait_running"]
+__all__ = ["FAULT", "Killing", "wait_running"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Killing:
+class Killing:
+    """What becomes of one victim."""
+
     victim: Victim
 
     def __str__(self) -> str:
         return str(self.victim)
 
     def hinders(self, core: Collection[str], members: Collection[str]) -> bool:  # noqa: ARG002  (the protocol's)
+        """See `Action`."""
         return self.victim.node in core
 
     async def begin(self, cluster: Cluster) -> Evidence:
+        """See `Action`."""
         if self.victim.process is None:
             return await cluster.power_off(self.victim.node)
         return await cluster.signal(self.victim.node, "kill", process=self.victim.process)
 
     async def end(self, cluster: Cluster) -> Evidence:
+        """See `Action`."""
         if self.victim.process is None:
             process = await cluster.boot(self.victim.node)
             return {"booted": {process.name: process.pid}}
@@ -48,7 +53,7 @@ class _Kill:
     instant = False
 
     def actions(self, strike: Strike) -> Sequence[Action]:
-        return [_Killing(victim) for victim in strike.victims]
+        return [Killing(victim) for victim in strike.victims]
 
 
 async def wait_running(cluster: Cluster, node: str, process: str) -> Evidence:

@@ -7,28 +7,17 @@ member is replaced that refuses to start, since its disk is damaged.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from ha.chaos.faults import Action, Strike
-from ha.chaos.faults.kill import wait_running
-from ha.chaos.targets import Victim
+from ha.chaos.faults.kill import Killing
 from ha.cluster import Cluster
 from ha.world import Evidence
 
 __all__ = ["FAULT"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wiping:
-    victim: Victim
-
-    def __str__(self) -> str:
-        return str(self.victim)
-
-    def hinders(self, core: Collection[str], members: Collection[str]) -> bool:  # noqa: ARG002  (the protocol's)
-        return self.victim.node in core
-
+class _Wiping(Killing):
     async def begin(self, cluster: Cluster) -> Evidence:
         node, process = self.victim.node, self.victim.process
         if process is not None and process not in {info.name for info in await cluster.world.processes(node)}:
@@ -37,14 +26,8 @@ class _Wiping:
         try:
             wiped = await cluster.world.wipe(node, process=process)
         finally:
-            gone = await (cluster.power_off(node) if process is None else cluster.signal(node, "kill", process=process))
+            gone = await super().begin(cluster)
         return {**gone, **wiped}
-
-    async def end(self, cluster: Cluster) -> Evidence:
-        if self.victim.process is None:
-            process = await cluster.boot(self.victim.node)
-            return {"booted": {process.name: process.pid}}
-        return await wait_running(cluster, self.victim.node, self.victim.process)
 
 
 class _WipeDisk:

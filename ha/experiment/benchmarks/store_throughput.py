@@ -13,7 +13,7 @@ requests per second mean little without them where all share two cores, whoever 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
@@ -21,17 +21,18 @@ from statistics import median, quantiles
 import msgspec
 import trio
 
-from ha.cluster import Cluster, NotReadyError, Plan, View, node_names, plan
+from ha.cluster import NotReadyError, Plan, View
 from ha.etcd.api import CompactionRequest, PutRequest, RangeRequest
 from ha.etcd.client import EtcdError
-from ha.experiment import environment, worlds
+from ha.experiment import environment
 from ha.experiment.benchmarks import CannotMeasureError, Listener, Measure, Measured, row
 from ha.experiment.benchmarks.closed_loop import ClosedLoop
+from ha.experiment.benchmarks.clusters import cluster_up, with_real_etcd
 from ha.experiment.failures import bare
 from ha.history.benchmark import FigureTable
 from ha.http import Client, HttpError
 from ha.http.encoding import encode_request
-from ha.spec import Engine, StoreThroughput, Topology
+from ha.spec import StoreThroughput, Topology
 from ha.spec.benchmarks import StoreOperation, ThroughputCase
 from ha.world import Address, Host, Random, World
 from ha.world.real.remains import processor_time_s
@@ -102,8 +103,7 @@ class _Store:
 
 
 def _measure(spec: StoreThroughput, _jobs: int, listener: Listener, directory: Path) -> Measured:
-    ours = spec.shape
-    real = worlds.equipped(_with_engine(ours, "etcd"), spec.topology)
+    ours, real = spec.shape, with_real_etcd(spec.shape, spec.topology)
     mine: dict[str, list[_Figures]] = {case.title: [] for case in spec.cases}
     theirs: dict[str, list[_Figures]] = {case.title: [] for case in spec.cases}
 
@@ -131,33 +131,19 @@ def _measure(spec: StoreThroughput, _jobs: int, listener: Listener, directory: P
     return Measured(rows=rows, tables=tables, versions={"etcd": etcd})
 
 
-def _with_engine(topology: Topology, engine: Engine) -> Topology:
-    return msgspec.structs.replace(topology, etcd=msgspec.structs.replace(topology.etcd, engine=engine))
-
-
 @asynccontextmanager
 async def _up(topology: Topology, directory: Path, spec: StoreThroughput) -> AsyncIterator[_Store]:
     """A store that serves, and holds every key."""
-    nodes = list(node_names(topology))
-    async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(worlds.real(nodes=nodes, directory=directory, seed=_SEED))
-        layout = plan(topology, {node: world.address(node) for node in nodes}, cluster_token=directory.name)
-        cluster = Cluster(world, layout)
-        host = await stack.enter_async_context(world.client("bench"))
-        async with trio.open_nursery() as nursery:
-            await nursery.start(cluster.supervise)
-            await cluster.boot_all()
-            await cluster.wait_ready(host, timeout_s=_READY_S)
-            store = _Store(world, layout, host, View(host, layout), _bodies(spec))
-            async with aclosing(store.client(await store.leader())) as client:
-                for body in store.bodies["put"]:
-                    await store.ask(client, "put", body)
-                for operation in ("read", "serializable-read"):
-                    answer = await store.ask(client, operation, store.bodies[operation][-1])
-                    if b'"kvs"' not in answer:
-                        raise CannotMeasureError(f"{store.name}: what was written is not read: {answer[:200]!r}")
-            yield store
-            nursery.cancel_scope.cancel()
+    async with cluster_up(topology, directory) as up:
+        store = _Store(up.world, up.layout, up.host, up.view, _bodies(spec))
+        async with aclosing(store.client(await store.leader())) as client:
+            for body in store.bodies["put"]:
+                await store.ask(client, "put", body)
+            for operation in ("read", "serializable-read"):
+                answer = await store.ask(client, operation, store.bodies[operation][-1])
+                if b'"kvs"' not in answer:
+                    raise CannotMeasureError(f"{store.name}: what was written is not read: {answer[:200]!r}")
+        yield store
 
 
 def _bodies(spec: StoreThroughput) -> dict[StoreOperation, list[bytes]]:
