@@ -1,8 +1,12 @@
-"""``ha check`` from the command line: verdicts, what is shown, where pictures go, and what is wrong with input."""
+"""``ha check`` from the command line: verdicts, what is shown, where pictures go, and what is wrong with input.
+
+``HA_HISTORIES`` may name a directory with more recorded histories, in the form of ``tests/data/histories``.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from time import process_time
 from xml.etree import ElementTree as ET
@@ -18,8 +22,7 @@ from ha.history.store import Put, Range, StoreAnswer, StoreCall, Version
 from tests.unit.check.ops import create, op, read
 
 RECORDED = Path(__file__).parents[2] / "data" / "histories"
-SHARED = Path(__file__).parents[4] / "shared" / "histories"
-"""More of them, where a checkout has them beside it."""
+COLLECTIONS = [RECORDED, *map(Path, filter(None, [os.environ.get("HA_HISTORIES")]))]
 LONGEST_S = 0.05
 
 
@@ -43,10 +46,8 @@ STALE = (create("a", "1", 5, 0, 1), create("b", "1", 7, 2, 3), read("b", None, 0
 # Verdicts
 
 
-@pytest.mark.parametrize("root", [RECORDED, SHARED], ids=["copied", "shared"])
-def test_recorded_histories_have_their_verdicts_and_take_no_time(root, capsys):
-    if not root.exists():
-        pytest.skip("more recorded histories are not beside this checkout")
+@pytest.mark.parametrize("root", COLLECTIONS)
+def test_recorded_histories_have_their_verdicts(root, capsys):
     expected = json.loads((root / "verdicts.json").read_text())
     assert check("--json", *(root / name for name in expected)) == exits.FAILED
     found = json.loads(capsys.readouterr().out)["histories"]
@@ -58,11 +59,9 @@ def test_recorded_histories_have_their_verdicts_and_take_no_time(root, capsys):
     assert all(2 <= len(one["counterexample"]) <= 60 for one in found if one["verdict"] == "not linearizable")
 
 
-@pytest.mark.parametrize("root", [RECORDED, SHARED], ids=["copied", "shared"])
+@pytest.mark.parametrize("root", COLLECTIONS)
 def test_checking_a_recorded_history_takes_no_time(root):
     """In time of the processor: others may use the machine as well."""
-    if not root.exists():
-        pytest.skip("more recorded histories are not beside this checkout")
     for file in [*root.glob("jepsen/*"), *root.glob("kv/*")]:
         data = file.read_bytes()
         known = detect(data, str(file))
