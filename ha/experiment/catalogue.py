@@ -17,7 +17,7 @@ from ha.chaos.injector import describe
 from ha.experiment.worlds import FAULTS
 from ha.spec import Benchmark, Bound, Engine, Expect, Experiment, Fault, Role, Topology, Workload, rules
 from ha.spec.durations import format_duration
-from ha.spec.faults import FIELDS
+from ha.spec.faults import FIELDS, inside
 from ha.spec.load import catalogue, load
 from ha.spec.types import fields_of, is_duration
 
@@ -230,8 +230,7 @@ def _refusals(spec: Experiment, topology: str, engine: Engine) -> Sequence[str]:
 
     def of_both(field: str, message: str, *, allowed: str = "", near: str = "") -> None:  # noqa: ARG001
         faults = [f for i, f in enumerate(spec.faults) if field.startswith(f"faults[{i}].")]
-        inside = [f"a {fault.fault} acts inside our own processes" for fault in faults]
-        found.extend(inside or [f"{field}: {message}"])
+        found.extend([inside(fault.fault) for fault in faults] or [f"{field}: {message}"])
 
     rules.topology(shape, of_topology)
     rules.combination(shape, spec, of_both)

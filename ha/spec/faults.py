@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from ha.spec.model import Fault, FaultName, Role, Target, Topology
 
-__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "disks", "enough", "fields", "foreign", "someone"]
+__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "disks", "enough", "fields", "foreign", "inside", "someone"]
 
 
 class Report(Protocol):
@@ -61,6 +61,10 @@ OF_PROCESSES: tuple[FaultName, ...] = ("kill", "pause", "restart", "wipe-disk")
 """Faults that do not add up: undoing one undoes another of the same victims. They act on processes from outside, so
 whatever runs there can be hit, a program of others as well, but for its disk (see `foreign`).
 """
+_NEEDS_OURS: dict[FaultName, str] = {
+    "bit-flip": "a bit-flip is aimed at what our own members keep",
+    "wipe-disk": "after a wipe-disk only a member of ours comes back by itself",
+}
 _OF_ANYBODY = [name for name in OF_PROCESSES if not FIELDS[name].disk]
 
 
@@ -131,6 +135,11 @@ def disks(fault: Fault, roles: Sequence[Role], shape: Topology, path: str, repor
         report(f"{path}.target.component", message, allowed="etcd")
 
 
+def inside(fault: FaultName) -> str:
+    """Why a program of others cannot have a fault that `foreign` refuses."""
+    return _NEEDS_OURS.get(fault, f"a {fault} acts inside our own processes")
+
+
 def foreign(
     fault: Fault, hit: Collection[str], ends: Collection[str], shape: Topology, path: str, report: Report
 ) -> None:
@@ -141,7 +150,7 @@ def foreign(
     """
     if fault.fault in _OF_ANYBODY:
         return
-    is_link, what = FIELDS[fault.fault].link, f"a {fault.fault} acts inside our own processes, and"
+    is_link, what = FIELDS[fault.fault].link, f"{inside(fault.fault)}, and"
     allowed = f"{', '.join(_OF_ANYBODY)}; other nodes; or engine:"
     if shape.etcd.engine == "etcd":
         members = shape.names(shape.etcd_role)

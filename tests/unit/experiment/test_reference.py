@@ -27,4 +27,5 @@ def test_every_file_of_the_catalogue_is_on_its_page_once(name: str) -> None:
 
 def test_page_says_why_the_real_etcd_cannot_have_an_experiment() -> None:
     assert "on the real etcd: no, since a partition acts inside our own processes" in PAGE
+    assert "on the real etcd: no, since after a wipe-disk only a member of ours comes back by itself" in PAGE
     assert "on the real etcd: on external-3 only, since a clock-offset acts inside our own processes" in PAGE
