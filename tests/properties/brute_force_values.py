@@ -72,7 +72,7 @@ def _do(call: Call, held: str | None) -> tuple[bool, str | None]:
 
 _KINDS = {
     "register": ("read", "read", "write", "cas", "cas"),
-    "text": ("read", "read", "read", "write", "append", "append"),
+    "text": ("read", "read", "read", "write", "append", "append", "cas"),
     "object": ("read", "read", "write", "create", "delete", "cas"),
 }
 
