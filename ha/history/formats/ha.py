@@ -27,6 +27,8 @@ _ALLOWED = (
     f'{", ".join(TYPES)}), "key", "invoked_s", "outcome" (one of {", ".join(OUTCOMES)}), and what else is known: '
     '"value", "expected", "revision", "completed_s", "error", "store"'
 )
+_EARLY = "is answered before it is asked", "completed_s from invoked_s on"
+_ENDLESS = "has an outcome and no completed_s", "outcome info, or a time"
 _OF_VALUES: dict[OperationType, CallType] = {
     "read": "read", "write": "write", "create": "create", "delete": "delete"
 }  # fmt: skip
@@ -88,6 +90,7 @@ class _Lines:
             starts = position + np.concatenate([[0], np.cumsum(lengths[:-1])])
             objects = [operation.store is None for operation in operations]
             if not all(objects):
+                self._refuse_impossible(operations, lines, number)
                 store += [operation for operation in operations if operation.store is not None]
                 operations = [operation for operation in operations if operation.store is None]
                 starts = starts[objects]
@@ -120,14 +123,24 @@ class _Lines:
         """What was answered before it was asked, has an outcome and no time at which it was answered, or no meaning."""
         early = np.flatnonzero(columns.end_s < columns.start_s)
         if len(early):
-            raise self._wrong(int(early[0]), "is answered before it is asked", "completed_s from invoked_s on")
+            raise self._wrong(int(early[0]), *_EARLY)
         endless = np.flatnonzero((columns.outcome != OUTCOMES["info"]) & np.isinf(columns.end_s))
         if len(endless):
-            raise self._wrong(int(endless[0]), "has an outcome and no completed_s", "outcome info, or a time")
+            raise self._wrong(int(endless[0]), *_ENDLESS)
         other = np.flatnonzero(~np.isin(columns.type, [TYPES[type_] for type_ in _OF_OBJECTS]))
         if len(other):
             reason = "is an operation on a store, and does not say what was asked"
             raise self._wrong(int(other[0]), reason, f'"store", or type {", ".join(_OF_OBJECTS)}')
+
+    def _refuse_impossible(self, operations: Sequence[Operation], lines: Sequence[bytes], number: int) -> None:
+        """The same of operations on the store, which are no rows. `number`: of the first line."""
+        for at, operation in enumerate(operations):
+            if operation.store is None:
+                continue
+            if operation.completed_s is None and operation.outcome != "info":
+                raise bad_line(self._source, number + at, _ENDLESS[0], lines[at], _ENDLESS[1])
+            if operation.completed_s is not None and operation.completed_s < operation.invoked_s:
+                raise bad_line(self._source, number + at, _EARLY[0], lines[at], _EARLY[1])
 
     def _wrong(self, row: int, reason: str, allowed: str) -> HistoryFormatError:
         start = self._starts[row]

@@ -226,6 +226,14 @@ def test_last_line_that_was_not_written_to_its_end_is_left_out():
 
 
 @pytest.mark.parametrize(
+    ("completed_s", "says"), [(1, "is answered before it is asked"), (None, "has an outcome and no completed_s")]
+)
+def test_operation_on_the_store_that_cannot_be_is_refused(completed_s, says):
+    call = StoreCall(member="m", request=Put("a", "1"))
+    refused(ours(create("a", "1", 5, 0, 1), op("write", "a", 2, completed_s, "ok", store=call)), line=2, says=says)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "says"),
     [
         (b'"read"', b'"peek"', "Invalid enum value 'peek'"),
