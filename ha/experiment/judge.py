@@ -49,12 +49,12 @@ def judge(
     repeat: str,
 ) -> Run:
     """The run with its result. `started` in UTC; `repeat` is the command that repeats the run."""
-    operations, final_reads = recording.operations, observed.final_reads
+    operations, reads = recording.operations, observed.final_reads
     load = [o for o in operations if observed.load_start_s <= o.invoked_s <= observed.load_end_s]
     # What the store itself answers has checkers of its own.
     objects, facts = [o for o in operations if o.store is None], Facts.of(operations)
     linear = linearizability.check_columns(columns := Columns.of(objects))
-    lost = [*durability.lost_writes(objects, final_reads), *store_durability.lost_writes(facts, final_reads)]
+    lost = [*durability.lost_writes(objects, reads), *store_durability.lost_writes(facts, reads)]
     outages = availability.unavailability(load, observed.load_start_s, observed.load_end_s)
     faults, nodes = fault_records(recording.events), observed.plan.records()
     recoveries = recovery.recoveries(recording.events, load, nodes)
@@ -66,7 +66,7 @@ def judge(
         standstills=standstills(load, observed.load_start_s, observed.load_end_s, _allowed_pauses_s(scenario)),
         linearizability=linear,
         lost=lost,
-        unverified=durability.unverified_keys(objects, final_reads),
+        unverified=durability.unverified_keys(objects, reads) + store_durability.unverified_keys(facts, reads),
         claims=claimed,
         faults=faults,
         faults_planned=sum(len(f.occurrences_s(scenario.experiment.duration_s)) for f in scenario.experiment.faults),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ha.check.store_durability import lost_writes
+from ha.check.store_durability import lost_writes, unverified_keys
 from ha.check.store_facts import Facts
 from ha.history import Operation
 from ha.history.store import Delete, Put
@@ -61,3 +61,19 @@ def test_what_had_a_lease_or_was_never_acknowledged_may_be_gone() -> None:
 def test_an_answer_that_may_be_old_proves_nothing() -> None:
     assert lost(A5, final=get("a", None, 4, 8, 9, serializable=True)) == []
     assert lost(A5, final=get("a", None, 9, 8, 9, revision=4)) == []
+
+
+def unverified(*operations: Operation, final: Operation) -> list[str]:
+    return unverified_keys(Facts.of([*operations, final]), [final])
+
+
+def test_a_key_that_no_consistent_final_read_covers_is_unverified() -> None:
+    other = put("b", "w", 6, 2, 3)
+    assert unverified(A5, other, final=GONE) == ["b"]
+    assert unverified(A5, final=get("a", kv("a", "v", 5), 9, 8, 9, serializable=True)) == ["a"]
+    assert unverified_keys(Facts.of([A5]), []) == ["a"]
+
+
+def test_what_may_be_gone_needs_no_final_read() -> None:
+    leased, unknown = put("b", "w", 6, 2, 3, lease=7), asked(Put("c", "x"), 0, None)
+    assert unverified(A5, leased, unknown, delete("d", 7, 4, 5), final=GONE) == []

@@ -188,6 +188,17 @@ async def test_a_store_that_nobody_read_in_the_end_is_inconclusive(
     assert (result.verdict, result.convicted_by) == ("pass" if looked else "inconclusive", [])
 
 
+async def test_a_key_of_the_store_that_no_final_read_covers_is_not_taken_for_kept(
+    recordings: Callable[[], Recording],
+) -> None:
+    """One workload was read back, and another one was not."""
+    final = get("store/0", kv("store/0", "w", 6, 5, 2), 7, 10.0, 10.1)
+    operations = [*HISTORY, *STORE, put("put/0", "x", 7, 1.4, 1.5)]
+    result = verdict_on(recordings(), operations=operations, final_reads=[*FINAL, final])
+    assert (result.verdict, result.convicted_by) == ("inconclusive", [])
+    assert result.reason == "No final read covers 1 key of acknowledged writes, put/0 first."
+
+
 def led(member: str) -> MemberSample:
     return MemberSample(at_s=2.0, member=member, node=member, reachable=True, term=2, leader=member)
 
