@@ -116,7 +116,7 @@ MUTANTS = {
     "texts only grow until they are read": (
         SEARCH,
         "registers",
-        "self._until[read] == now and ",
+        "self._until.get(read) == now and ",
         "",
     ),
     "a refused cas says nothing": (
