@@ -112,6 +112,8 @@ def _bring_up(cluster: Kept, file: str, engines: Sequence[str]) -> ClusterState:
             log.seek(0)
             said = log.read().decode(errors="replace").strip().splitlines()
         except InterruptedByUserError as error:
+            if not draft.exists() and cluster.keeper() is None:  # the keeper had got the name, and is gone
+                cluster.remove(with_log=True)
             raise CommandError(str(error), exits.INTERRUPTED) from error
         finally:
             draft.unlink(missing_ok=True)

@@ -58,6 +58,7 @@ PHASE_NAMES = {
 NOT_REACHED = "not before the end"
 """A phase that applies and did not end while the run looked; it might have later."""
 
+_PLACES = ("byte", "bit")
 _FEW_VICTIMS = 3
 _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _MIB = 1 << 20
@@ -251,8 +252,13 @@ def _glance(seen: object, ended: object) -> str:
         elif isinstance(value, str):
             parts.append(value if key == "signal" else f"{key} {value}")
     counted = ended if isinstance(ended, dict) else {}
-    parts += [f"{count(n)} {name.replace('_', ' ')}" for name, n in counted.items() if isinstance(n, int) and n]
+    parts += [_counted(name, n) for name, n in counted.items() if isinstance(n, int) and n and name != "process_group"]
     return ", ".join(parts) or "attested"
+
+
+def _counted(name: str, number: int) -> str:
+    """``512 bytes held``; but ``byte 246835``, which is a place."""
+    return f"{name} {number}" if name in _PLACES else f"{count(number)} {name.replace('_', ' ')}"
 
 
 def _is_disturbance(value: object) -> TypeGuard[dict[str, object]]:

@@ -213,3 +213,19 @@ def test_a_store_alone_stays_without_a_kubeconfig(tmp_path: Path) -> None:
     finally:
         ha("down", "--all", home=tmp_path)
     assert wait_gone(tmp_path, within_s=2) == []
+
+
+def test_nothing_is_left_of_a_cluster_whose_coming_up_was_interrupted(tmp_path: Path) -> None:
+    place = tmp_path / ".local/state/ha"
+    up = subprocess.Popen(
+        [*COMMAND, "up", "stacked-3"], env=os.environ | {"HOME": str(tmp_path)}, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not (place / "stacked-3").exists():
+        assert time.monotonic() < deadline, "it never began"
+        time.sleep(0.01)
+    up.send_signal(signal.SIGINT)
+    _, said = up.communicate(timeout=60)
+    assert up.returncode == 130, said
+    assert list(place.iterdir()) == []
+    assert wait_gone(tmp_path, within_s=2) == []

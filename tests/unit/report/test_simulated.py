@@ -83,6 +83,8 @@ CUT = {"kind": "Cut", "links": ["a → b", "b → a"]}
         ({"a": {"in_force": {"kind": "ClockOffset", "offset_s": -30.0}}}, {}, "a: clock offset, offset -30.0 s"),
         ({"links": {"in_force": {"kind": "Bandwidth", "bytes_per_s": 20000, "links": ["a → b"]}}}, {},
          "bandwidth of 1 link, 20,000 bytes/s"),
+        ({"a": {"file": "etcd/raft/journal"}}, {"a": {"byte": 246835, "bit": 3, "process_group": 20219}},
+         "a: file etcd/raft/journal, byte 246835, bit 3"),
     ],
 )  # fmt: skip
 def test_disturbances_are_worded(evidence: dict[str, object], ended: dict[str, object], glance: str) -> None:
