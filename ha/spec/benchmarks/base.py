@@ -12,7 +12,18 @@ from ha.spec import rules
 from ha.spec.model import Name, Topology
 from ha.spec.timings import PRESETS
 
-__all__ = ["Benchmark", "MeasureName", "Preset", "below", "not_the_reference", "ours_alone", "timed", "with_real_etcd"]
+__all__ = [
+    "Benchmark",
+    "MeasureName",
+    "OneTopologyBenchmark",
+    "Preset",
+    "TimedBenchmark",
+    "below",
+    "not_the_reference",
+    "ours_alone",
+    "timed",
+    "with_real_etcd",
+]
 
 MeasureName: TypeAlias = Literal[
     "bring-up", "checker", "failover", "load-balancer", "memory", "mutants", "simulation-speed", "store-throughput"
@@ -38,6 +49,32 @@ class Benchmark(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     def check(self, present: Mapping[str, int], report: rules.Report) -> None:
         """Report what types cannot say, once `topologies` is filled. `present`: the paths that the file sets."""
+
+
+class OneTopologyBenchmark(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Measured on one topology, which each measure describes in its own words."""
+
+    topology: str
+
+    @property
+    def shape(self) -> Topology:
+        """The topology."""
+        return self.topologies[self.topology]
+
+    def references(self) -> Mapping[str, str]:
+        """See `Benchmark`."""
+        return {"topology": self.topology}
+
+
+class TimedBenchmark(OneTopologyBenchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same, with timings that a file may set."""
+
+    timings: Annotated[Preset | None, Meta(description="A preset; without it the timings of the topology.")] = None
+
+    @property
+    def shape(self) -> Topology:
+        """The topology with the timings asked for."""
+        return timed(self.topologies[self.topology], self.timings)
 
 
 def timed(shape: Topology, timings: Preset | None) -> Topology:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, field
 
 from ha.spec import rules
-from ha.spec.benchmarks.base import Benchmark, below, ours_alone, with_real_etcd
+from ha.spec.benchmarks.base import OneTopologyBenchmark, below, ours_alone, with_real_etcd
 from ha.spec.durations import format_duration
 from ha.spec.model import Period, Topology
 
@@ -49,7 +49,7 @@ class FailoverCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return msgspec.structs.replace(topology, timings=timings, timings_name="explicit")
 
 
-class Failover(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Failover(OneTopologyBenchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How long nobody's write is acknowledged when a store loses its leader, beside the real etcd with equal timeouts.
     Each round is one fault on either store.
     """
@@ -59,15 +59,6 @@ class Failover(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True)
     every_s: Annotated[Period, Meta(description="A write is sent so often, to each member in turn.")] = field(
         name="every", default=0.002
     )
-
-    @property
-    def shape(self) -> Topology:
-        """The topology, whose timings the cases replace."""
-        return self.topologies[self.topology]
-
-    def references(self) -> Mapping[str, str]:
-        """See `Benchmark`."""
-        return {"topology": self.topology}
 
     def check(self, present: Mapping[str, int], report: rules.Report) -> None:  # noqa: ARG002  (the base's)
         """See `Benchmark`."""

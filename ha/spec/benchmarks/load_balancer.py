@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, field
 
 from ha.spec import rules
-from ha.spec.benchmarks.base import Benchmark, Preset, timed
-from ha.spec.model import Period, Topology
+from ha.spec.benchmarks.base import TimedBenchmark
+from ha.spec.model import Period
 
 __all__ = ["BalancerCase", "BalancerLoad", "LoadBalancing"]
 
@@ -38,29 +38,19 @@ class BalancerCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return f"{self.load}, {self.connections} at once"
 
 
-class LoadBalancing(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LoadBalancing(TimedBenchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a load balancer relays for each second that one core is busy with it, beside the real HAProxy before the
     same backends: the balancers are those of the topology, the backends answer anything at once. And how much later an
     answer comes than from a backend itself.
     """
 
     topology: Annotated[str, Meta(description="Whose load balancer: a path relative to this file, or a name.")]
-    timings: Annotated[Preset | None, Meta(description="A preset; without it the timings of the topology.")] = None
     cases: Annotated[list[BalancerCase], Meta(min_length=1, description="What is relayed.")]
     duration_s: Annotated[Period, Meta(description="How long each case lasts in each round, on each way.")] = field(
         name="duration", default=1.5
     )
     response_bytes: Annotated[int, Meta(ge=1, le=60_000, description="The body of a small answer.")] = 912
     bulk_bytes: Annotated[int, Meta(ge=100_000, le=1_000_000_000, description="The body of a large one.")] = 16_000_000
-
-    @property
-    def shape(self) -> Topology:
-        """The topology with the timings asked for."""
-        return timed(self.topologies[self.topology], self.timings)
-
-    def references(self) -> Mapping[str, str]:
-        """See `Benchmark`."""
-        return {"topology": self.topology}
 
     def check(self, present: Mapping[str, int], report: rules.Report) -> None:  # noqa: ARG002  (the base's)
         """See `Benchmark`."""

@@ -8,13 +8,13 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from ha.spec import rules
-from ha.spec.benchmarks.base import Benchmark
+from ha.spec.benchmarks.base import OneTopologyBenchmark
 from ha.spec.model import Name, Period
 
 __all__ = ["Mutants"]
 
 
-class Mutants(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Mutants(OneTopologyBenchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whether fuzzing finds each planted bug, how soon, by which checker, and how small the schedule gets. Each round
     begins at another seed; the first one's finding is shrunk.
     """
@@ -31,10 +31,6 @@ class Mutants(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
     )
     faults_at_most: Annotated[int, Meta(ge=0, description="The target for the median size of a shrunk schedule.")] = 4
 
-    def references(self) -> Mapping[str, str]:
-        """See `Benchmark`."""
-        return {"topology": self.topology}
-
     def check(self, present: Mapping[str, int], report: rules.Report) -> None:  # noqa: ARG002  (the base's)
         """See `Benchmark`."""
-        rules.simulated(self.topologies[self.topology], report, "topology")
+        rules.simulated(self.shape, report, "topology")

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta, field
 
 from ha.spec import rules
-from ha.spec.benchmarks.base import Benchmark, Preset, timed
-from ha.spec.model import Period, Topology
+from ha.spec.benchmarks.base import TimedBenchmark
+from ha.spec.model import Period
 
 __all__ = ["StoreOperation", "StoreThroughput", "ThroughputCase"]
 
@@ -35,13 +35,12 @@ class ThroughputCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         return f"{self.clients} x {self.operation}"
 
 
-class StoreThroughput(Benchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StoreThroughput(TimedBenchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How many requests a store takes in a second, beside the real etcd on the same machine: the same topology, the
     same clients, and every write synced by both.
     """
 
     topology: Annotated[str, Meta(description="A store alone: a path relative to this file, or a name.")]
-    timings: Annotated[Preset | None, Meta(description="A preset; without it the timings of the topology.")] = None
     cases: Annotated[list[ThroughputCase], Meta(min_length=1, description="What is asked.")]
     duration_s: Annotated[Period, Meta(description="How long each case lasts in each round, on each of the two.")] = (
         field(name="duration", default=2.0)
@@ -50,15 +49,6 @@ class StoreThroughput(Benchmark, frozen=True, forbid_unknown_fields=True, kw_onl
     keys: Annotated[int, Meta(ge=1, le=100_000, description="How many keys there are, all of them written before.")] = (
         1000
     )
-
-    @property
-    def shape(self) -> Topology:
-        """The topology with the timings asked for."""
-        return timed(self.topologies[self.topology], self.timings)
-
-    def references(self) -> Mapping[str, str]:
-        """See `Benchmark`."""
-        return {"topology": self.topology}
 
     def check(self, present: Mapping[str, int], report: rules.Report) -> None:  # noqa: ARG002  (the base's)
         """See `Benchmark`."""
