@@ -19,7 +19,7 @@ from math import inf
 import trio
 import trio.testing
 
-__all__ = ["SimClock", "StuckError", "clock", "sleep_until"]
+__all__ = ["SimClock", "StuckError", "clock", "sleep", "sleep_until"]
 
 _COLLECT_EVERY = 100_000
 """Events."""
@@ -129,3 +129,13 @@ async def sleep_until(at: float) -> None:
 
     clock().call_at(at, over)
     await trio.lowlevel.wait_task_rescheduled(abort)
+
+
+async def sleep(seconds: float) -> None:
+    """`trio.sleep`, cheaper: no cancel scope. Raises ValueError when `seconds` is negative or not a number."""
+    if not seconds >= 0:
+        raise ValueError(f"cannot sleep for {seconds} s")
+    if seconds == 0:
+        await trio.lowlevel.checkpoint()
+    else:
+        await sleep_until(clock().current_time() + seconds)

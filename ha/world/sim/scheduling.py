@@ -25,7 +25,7 @@ import outcome
 import trio
 from trio._core import _run
 
-from ha.world.sim.clock import SimClock, StuckError
+from ha.world.sim.clock import SimClock, StuckError, sleep
 from ha.world.sim.escape import watched
 
 __all__ = ["PROCESS", "Gate", "deterministic", "self_test", "simulate"]
@@ -46,7 +46,7 @@ def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     threads, unseeded randomness), StuckError when a task never waits, and whatever `main` raises.
     """
     clock = SimClock()
-    with deterministic(seed), _without_io(), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
+    with deterministic(seed), _without_io(), _slept_cheaply(), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
         try:
             # Ctrl-C must not fall into a component: whatever is raised there is its own exit, or a parser's bad input.
             return trio.run(main, clock=clock, restrict_keyboard_interrupt_to_checkpoints=True)
@@ -94,6 +94,17 @@ def _without_io() -> Iterator[None]:
         yield
     finally:
         trio_run.TheIOManager = original
+
+
+@contextmanager
+def _slept_cheaply() -> Iterator[None]:
+    """Let components sleep without a cancel scope."""
+    original = trio.sleep
+    trio.sleep = sleep
+    try:
+        yield
+    finally:
+        trio.sleep = original
 
 
 @contextmanager
