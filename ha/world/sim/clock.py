@@ -134,7 +134,7 @@ async def sleep_until(at: float) -> None:
 async def sleep(seconds: float) -> None:
     """`trio.sleep`, cheaper: no cancel scope. Raises ValueError when `seconds` is negative or not a number."""
     if not seconds >= 0:
-        raise ValueError(f"cannot sleep for {seconds} s")
+        raise ValueError(f"cannot sleep for {seconds} seconds")
     if seconds == 0:
         await trio.lowlevel.checkpoint()
     else:

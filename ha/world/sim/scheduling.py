@@ -46,7 +46,8 @@ def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     threads, unseeded randomness), StuckError when a task never waits, and whatever `main` raises.
     """
     clock = SimClock()
-    with deterministic(seed), _without_io(), _slept_cheaply(), _collected_on_purpose(), watched(lambda: PROCESS.get() is not None):
+    watch = watched(lambda: PROCESS.get() is not None)
+    with deterministic(seed), _without_io(), _sleeping_cheaply(), _collected_on_purpose(), watch:
         try:
             # Ctrl-C must not fall into a component: whatever is raised there is its own exit, or a parser's bad input.
             return trio.run(main, clock=clock, restrict_keyboard_interrupt_to_checkpoints=True)
@@ -97,7 +98,7 @@ def _without_io() -> Iterator[None]:
 
 
 @contextmanager
-def _slept_cheaply() -> Iterator[None]:
+def _sleeping_cheaply() -> Iterator[None]:
     """Let components sleep without a cancel scope."""
     original = trio.sleep
     trio.sleep = sleep

@@ -13,6 +13,7 @@ import uuid
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 
 from ha.world import Address
 from ha.world.sim import EscapeError, StuckError, clock, first_difference, open_world, simulate
@@ -107,6 +108,37 @@ def test_trio_is_as_it_was_afterwards() -> None:
     before = internals._ALLOW_DETERMINISTIC_SCHEDULING, internals._r.getstate(), internals.Runner.reschedule
     digest(1)
     assert (internals._ALLOW_DETERMINISTIC_SCHEDULING, internals._r.getstate(), internals.Runner.reschedule) == before
+
+
+def test_sleep_is_what_it_is_in_trio() -> None:
+    async def main() -> list[float]:
+        woken_s: list[float] = []
+
+        async def sleeps(seconds: float) -> None:
+            await trio.sleep(seconds)
+            woken_s.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            for seconds in (2.0, 1.0, 0.0):
+                nursery.start_soon(sleeps, seconds)
+        with trio.move_on_after(1) as scope:
+            await trio.sleep(5)
+        assert scope.cancelled_caught
+        assert trio.current_time() == 3
+        await trio.sleep(4)  # past the time at which the one that was cancelled would have ended
+        scope = trio.CancelScope()
+        scope.cancel()
+        with scope:
+            await trio.sleep(min(0.0, 1.0))
+        assert scope.cancelled_caught, "not to sleep is a checkpoint"
+        for wrong in (-1, float("nan")):
+            with pytest.raises(ValueError, match=r"(?i)seconds|nan"):
+                await trio.sleep(wrong)
+        return [*woken_s, trio.current_time()]
+
+    original = trio.sleep
+    assert simulate(main, seed=1) == trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0)) == [0, 1, 2, 7]
+    assert trio.sleep is original
 
 
 async def escaping(host, config: dict, *, task_status=trio.TASK_STATUS_IGNORED) -> None:
