@@ -76,27 +76,28 @@ class _Client:
 
 
 class ClosedLoop:
-    """So many clients of one server, as a context. Blocks; to be called in a thread. `requests` are whole requests of
-    HTTP, which the clients take by turns. Every connection is open, and was used once, when it has been entered.
+    """So many clients of one server, or shared out among several that serve the same, as a context. Blocks; to be
+    called in a thread. `requests` are whole requests of HTTP, which the clients take by turns. Every connection is
+    open, and was used once, when it has been entered.
 
     Raises CannotMeasureError when the server does not answer as it should.
     """
 
-    def __init__(self, address: Address, source: str, requests: Sequence[bytes], *, clients: int) -> None:
-        self._address, self._source, self._requests, self._amount = address, source, requests, clients
+    def __init__(self, servers: Sequence[Address], source: str, requests: Sequence[bytes], *, clients: int) -> None:
+        self._servers, self._source, self._requests, self._amount = servers, source, requests, clients
         self._clients: dict[int, _Client] = {}
         self._epoll = select.epoll()
 
     def __enter__(self) -> Self:
         try:
             for number in range(self._amount):
-                client = _Client(self._address, self._source, number)
+                client = _Client(self._servers[number % len(self._servers)], self._source, number)
                 self._clients[client.socket.fileno()] = client
                 self._epoll.register(client.socket, select.EPOLLIN)
             self.run(0.0)
         except OSError as error:
             self._close()
-            raise CannotMeasureError(f"{self._address}: {error}") from error
+            raise CannotMeasureError(f"{self._names}: {error}") from error
         except BaseException:
             self._close()
             raise
@@ -116,7 +117,7 @@ class ClosedLoop:
         while waiting:
             ready = self._epoll.poll(_ANSWER_S)
             if not ready:
-                raise CannotMeasureError(f"{self._address}: {waiting} requests were not answered in {_ANSWER_S} s")
+                raise CannotMeasureError(f"{self._names}: {waiting} requests were not answered in {_ANSWER_S} s")
             for descriptor, _ in ready:
                 client = self._clients[descriptor]
                 if client.take():
@@ -128,6 +129,10 @@ class ClosedLoop:
                     else:
                         waiting -= 1
         return Taken(each_s, perf_counter() - begun_s, thread_time() - core_s)
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(map(str, self._servers))
 
     def _close(self) -> None:
         self._epoll.close()

@@ -3,8 +3,9 @@
 Both stores stand side by side in the real world, each with its members on loopback addresses and disks of their own,
 the same topology but for the engine; while one is measured the other idles. The same clients ask either, in a closed
 loop that takes as little as can be (`ha.experiment.benchmarks.closed_loop`), with requests encoded beforehand, one
-connection each, all of them with the leader. They ask once before the clock runs, so that every connection is open.
-Between rounds both stores are compacted, as an API server does.
+connection each: all of them with the leader, or shared out among all members, as API servers are. They ask once
+before the clock runs, so that every connection is open. Between rounds both stores are compacted, as an API
+server does.
 
 The clients are one thread. What share of a core it took, and what the members took per request, is told beside:
 requests per second mean little without them where all share two cores, whoever else uses these.
@@ -175,9 +176,10 @@ async def _rounds(
 
 async def _loaded(store: _Store, case: ThroughputCase, duration_s: float) -> _Figures:
     """So many clients, each asking again as soon as it is answered."""
-    leader, path = await store.leader(), _PATHS[case.operation]
-    requests = [encode_request("POST", path, f"host: {leader}\r\n", {}, body) for body in store.bodies[case.operation]]
-    loop = ClosedLoop(leader, store.host.address, requests, clients=case.clients)
+    asked = [await store.leader()] if case.ask == "leader" else list(store.layout.members.values())
+    path = _PATHS[case.operation]
+    requests = [encode_request("POST", path, "host: etcd\r\n", {}, body) for body in store.bodies[case.operation]]
+    loop = ClosedLoop(asked, store.host.address, requests, clients=case.clients)
     try:
         async with _in_thread(loop):
             members_s = await store.members_s()

@@ -12,9 +12,10 @@ from ha.spec import rules
 from ha.spec.benchmarks.base import TimedBenchmark
 from ha.spec.model import Period
 
-__all__ = ["StoreOperation", "StoreThroughput", "ThroughputCase"]
+__all__ = ["Asked", "StoreOperation", "StoreThroughput", "ThroughputCase"]
 
 StoreOperation: TypeAlias = Literal["put", "read", "serializable-read"]
+Asked: TypeAlias = Literal["leader", "all"]
 
 
 class ThroughputCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,6 +26,10 @@ class ThroughputCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         Meta(description="put: a value. read: one that is linearizable. serializable-read: one of any age."),
     ]
     clients: Annotated[int, Meta(ge=1, le=1024, description="Each asks again as soon as it is answered.")]
+    ask: Annotated[
+        Asked,
+        Meta(description="Which members: the leader, which spares the others a way, or all, each by as many clients."),
+    ] = "leader"
     at_least: Annotated[
         Annotated[float, Meta(gt=0)] | None, Meta(description="The target: so many times what the real etcd takes.")
     ] = None
@@ -32,7 +37,7 @@ class ThroughputCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     @property
     def title(self) -> str:
         """What its row is called."""
-        return f"{self.clients} x {self.operation}"
+        return f"{self.clients} x {self.operation}" + (", all members" if self.ask == "all" else "")
 
 
 class StoreThroughput(TimedBenchmark, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,4 +65,5 @@ class StoreThroughput(TimedBenchmark, frozen=True, forbid_unknown_fields=True, k
         titles = [case.title for case in self.cases]
         for i, title in enumerate(titles):
             if title in titles[:i]:
-                report(f"cases[{i}]", f"{title} stands twice", allowed="each operation once for so many clients")
+                once = "each operation once for so many clients of the same members"
+                report(f"cases[{i}]", f"{title} stands twice", allowed=once)

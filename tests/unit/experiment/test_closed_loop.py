@@ -50,7 +50,7 @@ def in_pieces(connection: socket.socket, _request: bytes) -> None:
 
 
 def test_each_client_asks_again_when_it_was_answered() -> None:
-    with server(in_pieces) as (address, asked), ClosedLoop(address, "127.0.0.1", REQUESTS, clients=2) as loop:
+    with server(in_pieces) as (address, asked), ClosedLoop([address], "127.0.0.1", REQUESTS, clients=2) as loop:
         assert sorted(asked) == sorted(REQUESTS[:2]), "each connection is used once before the clock runs"
         taken = loop.run(0.5)
         assert len(taken.each_s) == len(asked) - 2 >= 3
@@ -58,6 +58,15 @@ def test_each_client_asks_again_when_it_was_answered() -> None:
         assert taken.total_s >= 0.5
         assert taken.core_s > 0
         assert all(0 < each_s < taken.total_s for each_s in taken.each_s)
+
+
+def test_clients_are_shared_out_among_servers() -> None:
+    with (
+        server(in_pieces) as (one, asked_one),
+        server(in_pieces) as (other, asked_other),
+        ClosedLoop([one, other], "127.0.0.1", REQUESTS, clients=3),
+    ):
+        assert (sorted(asked_one), asked_other) == ([REQUESTS[0], REQUESTS[2]], [REQUESTS[1]])
 
 
 def refuse(connection: socket.socket, _request: bytes) -> None:
@@ -81,7 +90,7 @@ def test_another_answer_ends_the_measurement(answer: Answer, message: str) -> No
 
     with (
         server(at_first_well) as (address, _),
-        ClosedLoop(address, "127.0.0.1", REQUESTS, clients=1) as loop,
+        ClosedLoop([address], "127.0.0.1", REQUESTS, clients=1) as loop,
         pytest.raises(CannotMeasureError, match=message),
     ):
         loop.run(5)
@@ -92,6 +101,6 @@ def test_who_does_not_listen_cannot_be_measured() -> None:
         pass
     with (
         pytest.raises(CannotMeasureError, match=f"{address}.*refused"),
-        ClosedLoop(address, "127.0.0.1", REQUESTS, clients=1),
+        ClosedLoop([address], "127.0.0.1", REQUESTS, clients=1),
     ):
         pass

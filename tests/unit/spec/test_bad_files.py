@@ -45,7 +45,7 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     ],
     "benchmark-of-a-store": [
         ("topology", "'single-node' has a control plane; allowed: nodes of role etcd only"),
-        ("cases[2]", "2 x put stands twice; allowed: each operation once for so many clients"),
+        ("cases[2]", "2 x put stands twice; allowed: each operation once for so many clients of the same members"),
     ],
     "benchmark-of-the-real-etcd": [
         ("cases[0].topology", "virtual time runs our own components only, and the etcd of 'real-etcd' is the real one"),
