@@ -19,7 +19,7 @@ from ha.experiment.keep import ClusterState
 from ha.history import FaultEvent
 from ha.report.words import evidence_summary, fault_note
 from ha.spec import Experiment, Fault, FaultName, Topology, Workload, rules
-from ha.spec.durations import parse_duration
+from ha.spec.durations import EXAMPLES, parse_duration
 from ha.spec.faults import FIELDS, INSTANT
 from ha.spec.model import Component, Direction
 from ha.spec.problems import Problem, SpecError
@@ -131,11 +131,11 @@ def _fault(arguments: argparse.Namespace, shape: Topology) -> Fault:
 def _value(name: str, text: str) -> object:
     try:
         if name in _PERIODS:
-            sign = -1 if text.startswith("-") else 1
-            return sign * parse_duration(text.removeprefix("-"))
+            return parse_duration(text)
         return float(text) if name in _FIGURES else text
     except ValueError as error:
-        raise SpecError([_problem(name, str(error))]) from error
+        allowed = f"a duration such as {EXAMPLES}" if name in _PERIODS else "a number"
+        raise SpecError([_problem(name, f"found {text!r}", allowed)]) from error
 
 
 def _problem(field: str, message: str, allowed: str = "", near: str = "") -> Problem:

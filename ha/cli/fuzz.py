@@ -100,7 +100,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json(_found(space, limits, tally, interrupted=interrupted))
     else:
-        print(*told(space.topology.name, limits, tally), sep="\n")
+        print(*told(space.topology.name, limits, tally, interrupted=interrupted), sep="\n")
     return exits.INTERRUPTED if interrupted else _exit_code(tally)
 
 
@@ -119,8 +119,8 @@ def _mutant(name: str | None) -> str | None:
     if name is None or name in known:
         return name
     near = nearest(name, known)
-    meant = f"; did you mean {near!r}?" if near else ""
-    raise CommandError(f"unknown mutant {name!r}; known: {', '.join(known)}{meant}", exits.BAD_INPUT)
+    help_ = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
+    raise CommandError(f"unknown mutant {name!r}; {help_}", exits.BAD_INPUT)
 
 
 def _write(out: Path | None, number: int, failure: Failure, text: str) -> Path:

@@ -124,11 +124,19 @@ class SearchProgress:
         return "".join(_BARS[round((len(_BARS) - 1) * grown / most)] for grown in new)
 
 
-def told(topology: str, limits: Limits, tally: Tally) -> list[str]:
+def told(topology: str, limits: Limits, tally: Tally, *, interrupted: bool) -> list[str]:
     """What a search came to, in lines."""
     found = tally.failures
+    if found:
+        outcome = f"✗ Found {plural(len(found), 'failure')}"
+    elif interrupted:
+        outcome = "? Interrupted, with nothing found,"
+    elif tally.seeds == tally.inconclusive:
+        outcome = "? Nothing conclusive"
+    else:
+        outcome = "✓ Nothing found"
     lines = [
-        f"{'✗ Found ' + plural(len(found), 'failure') if found else '✓ Nothing found'} on {topology}: "
+        f"{outcome} on {topology}: "
         f"{count(tally.seeds)} seeds from {limits.first_seed} in {seconds(tally.wall_s)}, "
         f"{tally.virtual_s / 3600:.2f} virtual hours, {plural(tally.struck, 'fault')}, "
         f"{count(len(tally.features))} states reached"

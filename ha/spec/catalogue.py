@@ -36,9 +36,9 @@ def resolve(path_or_name: Path | str, *, beside: Path | None = None) -> Path:
         return _short(known[text])
     if directory:
         return path
-    allowed = "a file, or a name of the catalogue: " + ", ".join(known)
-    problem = Problem(file=text, field=ROOT, message="no such file", allowed=allowed, nearest=_near(text, known))
-    raise SpecError([problem])
+    near = nearest(Path(text).name.removesuffix(".yaml"), known)
+    allowed = "a file, or a name of the catalogue" + ("" if near else f": {', '.join(known)}")
+    raise SpecError([Problem(file=text, field=ROOT, message="no such file", allowed=allowed, nearest=near)])
 
 
 def _is_directory(path: Path) -> bool | None:
@@ -47,10 +47,6 @@ def _is_directory(path: Path) -> bool | None:
         return path.is_dir() if path.exists() else None
     except OSError:
         return None
-
-
-def _near(text: str, known: dict[str, Path]) -> str:
-    return nearest(Path(text).name.removesuffix(".yaml"), known)
 
 
 def _short(path: Path) -> Path:

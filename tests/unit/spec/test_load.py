@@ -321,8 +321,10 @@ def test_existing_file_wins_over_the_catalogue_and_the_catalogue_over_a_director
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(SpecError, match="did you mean 'stacked-3'"):
+    with pytest.raises(SpecError, match="allowed: a file, or a name of the catalogue; did you mean 'stacked-3'"):
         resolve("stackd-3")
+    with pytest.raises(SpecError, match=r"a name of the catalogue: .*stacked-3"):
+        resolve("nothing like it")
 
 
 def test_file_larger_than_a_mebibyte_is_refused(tmp_path: Path) -> None:
