@@ -48,6 +48,7 @@ def test_catalogue_holds_what_is_promised() -> None:
         "one-way-partition",
         "pause-etcd-leader",
         "pause-minority",
+        "pause-load-balancer-backend",
         "rolling-restart",
         "slow-disk-on-leader",
         "stock-pysyncobj-loses-writes",
