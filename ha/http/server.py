@@ -49,7 +49,7 @@ _WRITE_BYTES = 64 * 1024
 """Larger responses go out in several writes, each with the send timeout of its own: a reader that takes so much
 in that time is slow, not stalled."""
 
-_PATIENCE_S = 0.05
+_PATIENCE_S = 0.25
 """A handler that blocks for longer is worth a task that sees whether its client is still there."""
 
 
