@@ -105,9 +105,16 @@ def test_marks_tell_the_second_in_which_two_runs_part() -> None:
 
 def test_trio_is_as_it_was_afterwards() -> None:
     internals = trio._core._run
-    before = internals._ALLOW_DETERMINISTIC_SCHEDULING, internals._r.getstate(), internals.Runner.reschedule
+
+    def state() -> tuple[object, ...]:
+        scopes = trio.CancelScope._might_change_registered_deadline
+        clocks = trio.sleep, trio.current_time, internals.current_time
+        order = internals._ALLOW_DETERMINISTIC_SCHEDULING, internals._r.getstate(), internals.Runner.reschedule
+        return scopes, *clocks, *order
+
+    before = state()
     digest(1)
-    assert (internals._ALLOW_DETERMINISTIC_SCHEDULING, internals._r.getstate(), internals.Runner.reschedule) == before
+    assert state() == before
 
 
 def test_sleep_is_what_it_is_in_trio() -> None:
