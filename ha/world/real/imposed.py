@@ -83,7 +83,7 @@ class Imposed:
         evidence: dict[str, object] = {"lifted": described(disturbance)}
         if isinstance(disturbance, BitFlip):
             await trio.lowlevel.checkpoint()
-            return evidence | {"bit": "put right" if self._take(disturbance).put_right() else "gone with its file"}
+            return evidence | {"bit": "put right" if self._put_right(disturbance) else "gone with its file"}
         one = next((one for one in self._in_force if one.what == disturbance), None)
         if one is None:
             raise LookupError(f"not in force: {disturbance}")
@@ -130,15 +130,23 @@ class Imposed:
         flipped = flip(self._disks / disturbance.node, disturbance.process, self._random)
         if flipped is None:
             raise NotAttestedError(f"nothing durable on the disk of {disturbance.node}")
+        self._tell_others(flipped)
         self._flipped.append((disturbance, flipped))
         return {"file": flipped.name, "byte": flipped.offset, "bit": flipped.bit}
 
-    def _take(self, disturbance: BitFlip) -> Flipped:
-        for one in self._flipped:
-            if one[0] == disturbance:
-                self._flipped.remove(one)
-                return one[1]
-        raise LookupError(f"not in force: {disturbance}")
+    def _put_right(self, disturbance: BitFlip) -> bool:
+        one = next((one for one in self._flipped if one[0] == disturbance), None)
+        if one is None:
+            raise LookupError(f"not in force: {disturbance}")
+        self._flipped.remove(one)
+        is_right = one[1].put_right()
+        if is_right:
+            self._tell_others(one[1])
+        return is_right
+
+    def _tell_others(self, flipped: Flipped) -> None:
+        for _, other in self._flipped:
+            other.expect(flipped)
 
     async def _tell(self, nodes: list[str], reset: Sequence[Link] = ()) -> wire.Disturbed:
         """One change after the other, so that the last is the last that everybody hears."""

@@ -35,13 +35,15 @@ class Flipped:
         byte = os.pread(self._fd, 1, offset)[0] ^ (1 << bit)
         os.pwrite(self._fd, bytes([byte]), offset)
         os.fdatasync(self._fd)
-        self._around = self._look()
+        status = os.fstat(self._fd)
+        self._inode = (status.st_dev, status.st_ino)
+        self._around = bytearray(self._look())
 
     def put_right(self) -> bool:
         """Flip it back; False if it is gone with its file. It cannot be asked again."""
         try:
-            ours, there = os.fstat(self._fd), self._path.stat()
-            if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino) or self._look() != self._around:
+            there = self._path.stat()
+            if self._inode != (there.st_dev, there.st_ino) or self._look() != self._around:
                 return False
             byte = os.pread(self._fd, 1, self.offset)[0] ^ (1 << self.bit)
             os.pwrite(self._fd, bytes([byte]), self.offset)
@@ -52,6 +54,11 @@ class Flipped:
             return True
         finally:
             os.close(self._fd)
+
+    def expect(self, other: Flipped) -> None:
+        """Know the place by what it is now, when the other bit, perhaps near, was flipped."""
+        if other._inode == self._inode and self._begin <= other.offset < self._end:
+            self._around[other.offset - self._begin] ^= 1 << other.bit
 
     def _look(self) -> bytes:
         return os.pread(self._fd, self._end - self._begin, self._begin)

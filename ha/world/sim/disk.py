@@ -34,6 +34,7 @@ class _Content:
         self.current = bytearray(data)
         self.durable = bytearray(data)
         self.pending: list[_Operation] = []
+        self.flipped: list[Flipped] = []
 
     def do(self, operation: _Operation) -> None:
         _apply(self.current, operation)
@@ -87,20 +88,29 @@ class Flipped:
         self.path, self.offset, self.bit = path, offset, bit
         self._content = content
         self._around = slice(max(0, offset - _AROUND_BYTES), min(len(content.durable), offset + _AROUND_BYTES))
-        self._flip()
         self._was = content.durable[self._around]
+        content.flipped.append(self)
+        self._flip()
 
     def put_right(self, disk: SimDisk) -> bool:
         """Flip it back; False when it is gone: its file was replaced, removed, cut, or written anew there."""
         there = disk.holds(self.path, self._content) and self._content.durable[self._around] == self._was
         if there:
             self._flip()
+        self._content.flipped.remove(self)
         return there
 
     def _flip(self) -> None:
         for data in (self._content.durable, self._content.current):
             if self.offset < len(data):
                 data[self.offset] ^= 1 << self.bit
+        for near in self._content.flipped:
+            near.expect(self.offset, self.bit)
+
+    def expect(self, offset: int, bit: int) -> None:
+        """Know the place by what it is now, when another bit, perhaps near, was flipped."""
+        if self._around.start <= offset < self._around.stop:
+            self._was[offset - self._around.start] ^= 1 << bit
 
 
 class SimDisk:

@@ -520,6 +520,17 @@ async def test_a_flipped_bit_is_one_bit_and_put_right_again(world: Bench) -> Non
 
 
 @in_both_worlds
+async def test_flipped_bits_near_each_other_are_put_right_in_any_order(world: Bench) -> None:
+    content = b"\x55" * 20
+    await world.disk("a").replace("f", content)
+    for _ in range(3):
+        await world.impose(BitFlip("a"))
+    for _ in range(3):  # the first one first
+        assert (await world.lift(BitFlip("a")))["bit"] == "put right"
+    assert world.disk("a").read("f") == content
+
+
+@in_both_worlds
 async def test_a_flipped_bit_is_gone_when_its_file_was_cut_and_written_anew(world: Bench) -> None:
     """Else what puts it right would be the rot."""
     file = world.disk("a").open("log")
