@@ -7,7 +7,8 @@ and no randomness, returns errors as `Fault` values and never raises. Observers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -32,7 +33,11 @@ from ha.etcd.txn import delete, put, txn
 
 __all__ = ["EtcdMachine", "Observer"]
 
-_SNAPSHOT_VERSION = 1
+_SNAPSHOT_VERSION = 2
+_PART_BYTES = 256 << 10
+"""So large is a part of a snapshot: making one takes a fraction of a millisecond."""
+_ROW_BYTES = 32
+"""What a version takes in a snapshot besides its key and its value, roughly."""
 
 
 class Observer:
@@ -51,11 +56,19 @@ class Observer:
         """The whole state was replaced by a snapshot."""
 
 
-class _State(msgspec.Struct, frozen=True, array_like=True):
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """The first part of a snapshot. The others are rows: those of the store's base, then those of its log."""
+
     version: int
-    store: Snapshot
+    revision: int
+    compact_revision: int
+    base_total: int
+    log_total: int
     ttls_s: list[tuple[int, int]]
     lessor_term: int
+
+
+_Row = tuple[bytes, bytes, int, int, int, int]
 
 
 class EtcdMachine:
@@ -77,20 +90,27 @@ class EtcdMachine:
         self._commit()
         return answer
 
-    def snapshot(self) -> bytes:
-        """The whole state as msgpack. Equal states give equal bytes."""
+    def snapshot(self) -> Iterator[bytes]:
+        """The whole state as it is now, in parts of msgpack. Equal states give equal bytes."""
+        store = self.store.snapshot()
         ttls_s = sorted(self.leases.ttls_s.items())
-        return msgspec.msgpack.encode(_State(_SNAPSHOT_VERSION, self.store.snapshot(), ttls_s, self.lessor_term))
+        sizes = (len(store.base), len(store.log))
+        head = _Head(_SNAPSHOT_VERSION, store.revision, store.compact_revision, *sizes, ttls_s, self.lessor_term)
+        return chain([msgspec.msgpack.encode(head)], _parts(store.base + store.log))
 
-    def restore(self, snapshot: bytes) -> None:
-        """Replace the whole state. Raises msgspec.MsgspecError when the bytes are not a snapshot."""
-        state = msgspec.msgpack.decode(snapshot, type=_State)
-        if state.version != _SNAPSHOT_VERSION:
-            raise msgspec.ValidationError(f"snapshot version {state.version} is not {_SNAPSHOT_VERSION}")
-        self.store = Store.restored(state.store)
-        self.leases = Leases(dict(state.ttls_s))
+    def restore(self, parts: Iterator[bytes]) -> None:
+        """Replace the whole state. Raises msgspec.MsgspecError when the parts are not those of a snapshot."""
+        head = msgspec.msgpack.decode(next(parts), type=_Head)
+        if head.version != _SNAPSHOT_VERSION:
+            raise msgspec.ValidationError(f"snapshot version {head.version} is not {_SNAPSHOT_VERSION}")
+        kvs: list[KeyValue] = []
+        while len(kvs) < head.base_total + head.log_total:
+            kvs += [KeyValue(*row) for row in _decode_rows(next(parts))]
+        base, log = kvs[: head.base_total], kvs[head.base_total :]
+        self.store = Store.restored(Snapshot(head.revision, head.compact_revision, base, log))
+        self.leases = Leases(dict(head.ttls_s))
         self.leases.follow(self.store.live(b"\0", b"\0"))
-        self.lessor_term = state.lessor_term
+        self.lessor_term = head.lessor_term
         for observer in self.observers:
             observer.restored()
 
@@ -143,3 +163,19 @@ class EtcdMachine:
             self.leases.follow(changes)
             for observer in self.observers:
                 observer.committed(self.store.revision, changes)
+
+
+def _parts(kvs: Sequence[KeyValue]) -> Iterator[bytes]:
+    rows: list[_Row] = []
+    size_bytes = 0
+    for kv in kvs:
+        rows.append((kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease))
+        size_bytes += len(kv.key) + len(kv.value) + _ROW_BYTES
+        if size_bytes >= _PART_BYTES:
+            yield msgspec.msgpack.encode(rows)
+            rows, size_bytes = [], 0
+    if rows:
+        yield msgspec.msgpack.encode(rows)
+
+
+_decode_rows = msgspec.msgpack.Decoder(list[_Row]).decode

@@ -22,6 +22,7 @@ import zlib
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -40,13 +41,13 @@ _SORT_KEYS = {
 }
 
 
-class Snapshot(msgspec.Struct, frozen=True, array_like=True):
-    """All of a store. `base`: versions older than `compact_revision`; `log`: every change from it on."""
+class Snapshot(NamedTuple):
+    """All of a store as it was. `base`: versions older than `compact_revision`; `log`: every change from it on."""
 
     revision: int
     compact_revision: int
-    base: list[tuple[bytes, bytes, int, int, int, int]]
-    log: list[tuple[bytes, bytes, int, int, int, int]]
+    base: list[KeyValue]
+    log: list[KeyValue]
 
 
 class Store:
@@ -202,11 +203,11 @@ class Store:
     # Snapshots
 
     def snapshot(self) -> Snapshot:
-        """The whole store, between transactions."""
+        """The whole store, between transactions. Costs no more than to walk the keys: what never changes is shared."""
         assert not self._pending, "snapshot inside a transaction"
         first = self._first_revision
         base = [kv for key in self._keys for kv in self._versions[key] if kv.mod_revision < first]
-        return Snapshot(self.revision, self.compact_revision, _rows(base), _rows(self._log))
+        return Snapshot(self.revision, self.compact_revision, base, self._log.copy())
 
     @classmethod
     def restored(cls, snapshot: Snapshot) -> Store:
@@ -214,8 +215,8 @@ class Store:
         store = cls()
         store.revision, store.compact_revision = snapshot.revision, snapshot.compact_revision
         store._first_revision = max(snapshot.compact_revision, 2)
-        log = [KeyValue(*row) for row in snapshot.log]
-        for kv in (*(KeyValue(*row) for row in snapshot.base), *log):
+        log = snapshot.log.copy()
+        for kv in (*snapshot.base, *log):
             versions = store._versions.setdefault(kv.key, [])
             versions.append(kv)
             store.size_bytes += len(kv.key) + len(kv.value)
@@ -302,7 +303,3 @@ def _sorted(kvs: list[KeyValue], request: RangeRequest) -> list[KeyValue]:
     if request.sort_target == "KEY" and request.sort_order != "DESCEND":
         return kvs
     return sorted(kvs, key=_SORT_KEYS[request.sort_target], reverse=request.sort_order == "DESCEND")
-
-
-def _rows(kvs: Iterable[KeyValue]) -> list[tuple[bytes, bytes, int, int, int, int]]:
-    return [(kv.key, kv.value, kv.create_revision, kv.mod_revision, kv.version, kv.lease) for kv in kvs]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from ha.etcd import txn
 from ha.etcd.api import Compare, Done, Fault, KeyValue
 from ha.etcd.errors import LEASE_NOT_FOUND
@@ -74,8 +76,10 @@ def _version_forgotten() -> Sequence[Patch]:
     right = Store.restored
 
     def restored(snapshot: Snapshot) -> Store:
-        base = [(*row[:4], min(row[4], 1), row[5]) for row in snapshot.base]
-        log = [(*row[:4], min(row[4], 1), row[5]) for row in snapshot.log]
-        return right(Snapshot(snapshot.revision, snapshot.compact_revision, base, log))
+        base, log = (
+            [msgspec.structs.replace(kv, version=min(kv.version, 1)) for kv in kvs]
+            for kvs in (snapshot.base, snapshot.log)
+        )
+        return right(snapshot._replace(base=base, log=log))
 
     return [(Store, "restored", staticmethod(restored))]

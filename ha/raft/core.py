@@ -71,7 +71,7 @@ from ha.raft.messages import (
 from ha.raft.progress import Progress
 from ha.raft.reads import Reads
 from ha.raft.replicated import Machine, Replicated
-from ha.raft.snapshots import Incoming, Transfer
+from ha.raft.snapshots import Incoming, Transfer, pack, unpack
 from ha.world import Random
 
 __all__ = ["RaftCore", "Timing"]
@@ -109,7 +109,7 @@ class RaftCore(Elections):
         self._incoming: Incoming | None = None
         super().__init__(name, peers, journal, clock, self._conf(timing), random, timing)
         if journal.snapshot is not None:
-            self.replicated.restore(journal.snapshot.state)
+            self._restore(journal.snapshot)
         if not peers:
             self.set_election_deadline(clock())
             if self.is_learner:
@@ -328,7 +328,7 @@ class RaftCore(Elections):
             return
         self._urgent.add(node.id)
         transfer.offset, transfer.is_waiting = message.offset, False
-        if message.offset == len(transfer.snapshot.state):
+        if message.offset == transfer.total_bytes:
             progress.transfer = None
             self._count(node, message, message.index)
             progress.next_index = message.index + 1
@@ -420,12 +420,15 @@ class RaftCore(Elections):
         journal = self.journal
         in_log = journal.first_index <= snapshot.index <= journal.last_index
         if in_log and journal.term_at(snapshot.index) == snapshot.term:
-            journal.compact(snapshot, snapshot.index)
+            journal.compact(snapshot.index, snapshot.pieces, snapshot.index)
         else:
             journal.install(snapshot)
-        self.replicated.restore(snapshot.state)
+        self._restore(snapshot)
         self.skip_to(snapshot.index)
         self._notice_admission()
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        self.replicated.restore(unpack(b"".join(snapshot.pieces)))
 
     def apply_entry(self, command: bytes) -> None:
         """Apply the entry after `applied_index`."""
@@ -444,9 +447,9 @@ class RaftCore(Elections):
         since = applied - (journal.snapshot.index if journal.snapshot is not None else 1)
         if not since or journal.is_being_rewritten or not self._is_worth_a_snapshot(since):
             return
-        snapshot = Snapshot(applied, journal.term_at(applied), self.replicated.snapshot())
         keep = self._timing.snapshot_every // 4 if journal.bytes_since_rewrite < COMPACT_BYTES else 0
-        journal.compact(snapshot, max(journal.first_index, applied - keep))
+        state = pack(self.replicated.snapshot())
+        journal.compact(applied, state, max(journal.first_index, applied - keep))
 
     def _is_worth_a_snapshot(self, entries: int) -> bool:
         """Whether so many applied entries, or their bytes, are too many. A large state is written anew only after
@@ -454,7 +457,7 @@ class RaftCore(Elections):
         than the log does, however large the state is.
         """
         written = self.journal.bytes_since_rewrite
-        state = len(self.journal.snapshot.state) if self.journal.snapshot is not None else 0
+        state = self.journal.snapshot.size_bytes if self.journal.snapshot is not None else 0
         if state > SMALL_STATE_BYTES and written < max(state, min(LOG_PER_STATE * state, COMPACT_BYTES)):
             return False
         return entries >= self._timing.snapshot_every or written > COMPACT_BYTES

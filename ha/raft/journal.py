@@ -11,9 +11,10 @@ Two ways to become durable:
 * `compact` and `install` change what the file begins with: a new generation of the whole file (incarnation, disk, term
   and vote, snapshot, entries) takes the place of the old one atomically. Snapshot and log can therefore never disagree,
   which is how stock PySyncObj loses acknowledged writes when it is killed between renaming a dump and cutting its
-  journal. `install` throws the log away, so the next `sync` writes all of it. `compact` loses nothing: the old file
-  goes on to be synced while `rewrite`, in a task of its own, writes the new one beside it, for a large one takes longer
-  than an election; the first `sync` after that adds what was recorded meanwhile and lets it take over.
+  journal. `install` throws the log away, so the next `sync` writes all of it. `compact` loses nothing: log and file
+  go on as they are while `rewrite`, in a task of its own, makes the snapshot piece by piece and writes the new file
+  beside the old one, for a large one takes longer than an election; the first `sync` after that adds what was
+  recorded meanwhile and lets it take over. Only then does the log become shorter.
 
 The log always begins with one entry that is never sent or applied: it stands for everything before it (index 1,
 term 0 in a new cluster), so that "the entry before" exists for every other entry.
@@ -21,10 +22,11 @@ term 0 in a new cluster), so that "the entry before" exists for every other entr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import msgspec
+import trio
 
 from ha.raft.errors import JournalCorruptError
 from ha.raft.messages import Entry
@@ -32,7 +34,7 @@ from ha.raft.records import (
     Kind,
     Record,
     encode_batch,
-    encode_batch_in_pieces,
+    encode_first_batch,
     encode_record,
     read_batches,
     read_records,
@@ -48,11 +50,16 @@ NO_OP = b"\x01"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state after applying every entry up to `index`, whose term was `term`."""
+    """The state after applying every entry up to `index`, whose term was `term`, in pieces: it may be large."""
 
     index: int
     term: int
-    state: bytes
+    pieces: list[bytes]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the state."""
+        return sum(map(len, self.pieces))
 
 
 @dataclass(slots=True)
@@ -63,17 +70,20 @@ class _Generation:
     """The records before snapshot and entries."""
     snapshot: Snapshot | None
     entries: list[Entry]
+    missing: Iterable[bytes] = ()
+    """Pieces of the snapshot that are not made yet."""
     is_begun: bool = False
     file: File | None = None
     since: list[bytes] = field(default_factory=list)
 
-    def encode(self) -> Iterator[bytes]:
+    def encode(self) -> list[bytes]:
         """The file without what was recorded since, in pieces."""
         parts = [b"".join(self.head)]
         if (snapshot := self.snapshot) is not None:
-            parts += [record_head(Kind.SNAPSHOT, snapshot.index, snapshot.term, snapshot.state), snapshot.state]
+            parts.append(record_head(Kind.SNAPSHOT, snapshot.index, snapshot.term, snapshot.size_bytes))
+            parts += snapshot.pieces
         entries = [encode_record(Kind.ENTRY, index, term, command) for command, index, term in self.entries]
-        return encode_batch_in_pieces([*parts, b"".join(entries)], 0)
+        return encode_first_batch([*parts, b"".join(entries)])
 
 
 class Journal:
@@ -137,7 +147,7 @@ class Journal:
             raise JournalCorruptError("the journal's log does not begin where its snapshot ends")
         self._must_rewrite = False
         self._end = end
-        self.bytes_since_rewrite = end - (len(self.snapshot.state) if self.snapshot else 0)
+        self.bytes_since_rewrite = end - (self.snapshot.size_bytes if self.snapshot else 0)
         self._file = self._disk.open(self._path)
         if len(data) > end:
             self._file.truncate(end)
@@ -152,7 +162,7 @@ class Journal:
         elif record.kind is Kind.VOTE:
             self.term, self.vote = record.a, record.payload.decode() or None
         elif record.kind is Kind.SNAPSHOT:
-            self.snapshot = Snapshot(record.a, record.b, record.payload)
+            self.snapshot = Snapshot(record.a, record.b, [record.payload])
         elif record.kind is Kind.DISK:
             self.disk_id, self.is_learner = record.a, not record.b
             self.founders = msgspec.msgpack.decode(record.payload, type=dict[str, int])
@@ -234,15 +244,17 @@ class Journal:
         self.is_learner, self.founders = False, founders
         self._put(self._disk_record())
 
-    def compact(self, snapshot: Snapshot, keep_from: int) -> None:
-        """Put a snapshot in place of the entries before `keep_from`, which it must cover."""
-        assert self.first_index <= keep_from <= snapshot.index, "a snapshot and its log must meet"
-        self.snapshot = snapshot
-        del self.entries[: keep_from - self.first_index]
+    def compact(self, index: int, state: Iterable[bytes], keep_from: int) -> None:
+        """Put the state after the entry at `index` in place of the entries before `keep_from`, once it is durable.
+
+        `state` gives its pieces, when the log may be longer already.
+        """
+        assert self.first_index <= keep_from <= index, "a snapshot and its log must meet"
+        self._drop_next()
+        entries = self.entries[keep_from - self.first_index :]
+        self._next = self._generation(Snapshot(index, self.term_at(index), []), entries)
+        self._next.missing = state
         self.bytes_since_rewrite = 0
-        if not self._must_rewrite:
-            self._drop_next()
-            self._next = self._generation()
 
     def install(self, snapshot: Snapshot) -> None:
         """Put a snapshot in place of the whole log."""
@@ -259,13 +271,13 @@ class Journal:
             self._next.since.append(record)
         self.bytes_since_rewrite += len(record)
 
-    def _generation(self) -> _Generation:
+    def _generation(self, snapshot: Snapshot | None, entries: list[Entry]) -> _Generation:
         head = [
             encode_record(Kind.INCARNATION, self.incarnation),
             self._disk_record(),
             encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
         ]
-        return _Generation(head, self.snapshot, self.entries.copy())
+        return _Generation(head, snapshot, entries)
 
     def _drop_next(self) -> None:
         if self._next is not None and self._next.file is not None:
@@ -283,12 +295,18 @@ class Journal:
         if following is None or following.is_begun:
             return
         assert self._disk is not None
+        assert following.snapshot is not None, "a compaction has one"
         following.is_begun = True
+        for piece in following.missing:
+            following.snapshot.pieces.append(piece)
+            await trio.lowlevel.checkpoint()
+            if following is not self._next:
+                return  # a snapshot was installed meanwhile
         file = await self._disk.prepare(self._path, following.encode)
         if following is self._next:
             following.file = file
         else:
-            file.close()  # a snapshot was installed meanwhile
+            file.close()
 
     async def sync(self) -> None:
         """Make everything so far durable. The journal must not be changed meanwhile.
@@ -298,7 +316,7 @@ class Journal:
         if self._must_rewrite:
             await self._write_generation()
         elif self._next is not None and self._next.file is not None:
-            await self._take_over(self._next.file, self._next.since)
+            await self._take_over(self._next, self._next.file)
         elif self._unsynced:
             assert self._file is not None
             batch = encode_batch(b"".join(self._unsynced), self._end)
@@ -309,18 +327,23 @@ class Journal:
 
     async def _write_generation(self) -> None:
         assert self._disk is not None
-        data = b"".join(self._generation().encode())
+        data = b"".join(self._generation(self.snapshot, self.entries).encode())
         await self._disk.replace(self._path, data)
         self._must_rewrite = False
         self._use(self._disk.open(self._path), len(data))
 
-    async def _take_over(self, file: File, since: list[bytes]) -> None:
+    async def _take_over(self, following: _Generation, file: File) -> None:
         assert self._disk is not None
-        if since:
-            file.append(encode_batch(b"".join(since), file.size_bytes))
+        if following.since:
+            file.append(encode_batch(b"".join(following.since), file.size_bytes))
         await self._disk.publish(self._path, file)
-        self._next = None
+        self._cut(following)
         self._use(file, file.size_bytes)
+
+    def _cut(self, following: _Generation) -> None:
+        self.snapshot = following.snapshot
+        del self.entries[: following.entries[0][1] - self.first_index]
+        self._next = None
 
     def _use(self, file: File, end: int) -> None:
         self._unsynced.clear()

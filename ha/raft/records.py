@@ -3,7 +3,7 @@
 The file is a sequence of *batches*; a batch is everything that one sync made durable:
 
     magic (4) · length of what follows the header (4) · its CRC32 (4) · CRC32 of these (4) · MARK (1)
-    body, a MARK after every 511 bytes of it and at its end
+    body, a MARK after every 511 bytes of it and at its end (none in the first batch)
 
     body: records, one after another
     record: kind (1) · a (8) · b (8) · length of the payload (4) · payload
@@ -18,8 +18,8 @@ The file is a sequence of *batches*; a batch is everything that one sync made du
     | disk        | its identity   | 1: a member's | its founders   |  0: a learner's (`ha.raft.membership`)
 
 One CRC per batch rather than per record, because a batch is what becomes durable as a whole: the next batch is
-written only after the sync of this one returned. Files come into being whole (`Disk.replace`), so the first batch
-must check.
+written only after the sync of this one returned. Files come into being whole (`Disk.publish`), so the first batch,
+with the snapshot, is never torn and must check; it does without what follows here.
 
 **Torn or rotten?** A batch at the end that does not check is either a write that was under way when the machine
 stopped: nothing in it was acknowledged, and it is dropped. Or it was durable, acknowledged, and is damaged: that is
@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -55,22 +55,20 @@ __all__ = [
     "Kind",
     "Record",
     "encode_batch",
-    "encode_batch_in_pieces",
+    "encode_first_batch",
     "encode_record",
     "read_batches",
     "read_records",
     "record_head",
 ]
 
-MAGIC = b"\xf5Rj\x02"
+MAGIC = b"\xf5Rj\x03"
 MARK = b"\xa5"
 """More than one bit, so that no flip makes it zero."""
 SECTOR_BYTES = 512
 _FIELDS = struct.Struct("<4sII")
 _HEADER_BYTES = _FIELDS.size + 4 + len(MARK)
 _CELL_BYTES = SECTOR_BYTES - len(MARK)
-_PIECE_BYTES = 128 * _CELL_BYTES
-"""Small enough for memory that is at hand: touching new pages costs more than all else that is done to them."""
 _RECORD = struct.Struct("<BQQI")
 _OFFSET = struct.Struct("<Q")
 
@@ -97,54 +95,29 @@ class Record(NamedTuple):
 
 def encode_record(kind: Kind, a: int, b: int = 0, payload: bytes = b"") -> bytes:
     """One record as bytes."""
-    return record_head(kind, a, b, payload) + payload
+    return record_head(kind, a, b, len(payload)) + payload
 
 
-def record_head(kind: Kind, a: int, b: int, payload: bytes) -> bytes:
+def record_head(kind: Kind, a: int, b: int, payload_bytes: int) -> bytes:
     """What stands before a payload that is too large to be copied."""
-    return _RECORD.pack(kind, a, b, len(payload))
+    return _RECORD.pack(kind, a, b, payload_bytes)
 
 
 def encode_batch(body: bytes, offset: int) -> bytes:
-    """A batch that is going to stand at this offset of the file."""
+    """A batch that is going to stand at this offset of the file, behind others."""
     assert body, "an empty batch says nothing, and nobody could tell that it is there"
-    marked = _marked(body)
+    assert offset, "the first batch is another one"
+    marked = b"".join([body[at : at + _CELL_BYTES] + MARK for at in range(0, len(body), _CELL_BYTES)])
     return _header(len(marked), _checksum(marked, offset), offset) + marked
 
 
-def encode_batch_in_pieces(parts: Sequence[bytes], offset: int) -> Iterator[bytes]:
-    """The same of a body in parts, in pieces: nothing as large as the whole is put together anywhere."""
-    length, checksum = 0, _checksum(b"", offset)
-    for piece in _pieces(parts):
-        marked = _marked(piece)
-        length += len(marked)
-        checksum = zlib.crc32(marked, checksum)
-    yield _header(length, checksum, offset)
-    for piece in _pieces(parts):
-        yield _marked(piece)
-
-
-def _pieces(parts: Sequence[bytes]) -> Iterator[bytes]:
-    """What the parts are together, cut anew. Each piece but the last has whole cells."""
-    rest = b""
-    for part in parts:
-        start = 0
-        if rest:
-            start = _PIECE_BYTES - len(rest)
-            rest += part[:start]
-            if len(rest) < _PIECE_BYTES:
-                continue
-            yield rest
-        end = start + max(0, len(part) - start) // _PIECE_BYTES * _PIECE_BYTES
-        for at in range(start, end, _PIECE_BYTES):
-            yield part[at : at + _PIECE_BYTES]
-        rest = part[end:]
-    if rest:
-        yield rest
-
-
-def _marked(body: bytes) -> bytes:
-    return b"".join([body[at : at + _CELL_BYTES] + MARK for at in range(0, len(body), _CELL_BYTES)])
+def encode_first_batch(body: Sequence[bytes]) -> list[bytes]:
+    """The batch at the beginning of a file, of a body in pieces. It may be large: nothing is copied."""
+    length, checksum = 0, _checksum(b"", 0)
+    for piece in body:
+        length += len(piece)
+        checksum = zlib.crc32(piece, checksum)
+    return [_header(length, checksum, 0), *body]
 
 
 def _header(length: int, checksum: int, offset: int) -> bytes:
@@ -185,6 +158,8 @@ def _batch_at(data: bytes, offset: int) -> tuple[bytes, int] | None:
     marked = data[start : start + length]
     if not length or len(marked) < length or _checksum(marked, offset) != checksum:
         return None
+    if not offset:
+        return marked, start + length
     cells = range(0, length, SECTOR_BYTES)
     body = b"".join([marked[at : min(at + SECTOR_BYTES, length) - len(MARK)] for at in cells])
     return body, start + length

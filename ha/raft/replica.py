@@ -28,7 +28,8 @@ the caller knows for how long it is of use.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from math import inf
 from typing import Protocol
 
@@ -41,7 +42,7 @@ from ha.raft.errors import NoLeaderError, OutcomeUnknownError, OverloadedError, 
 from ha.raft.journal import Journal
 from ha.raft.leadership import Leadership, Role
 from ha.raft.messages import Forward, Message, ReadAnswer, ReadRequest
-from ha.raft.sessions import Request, Sessions
+from ha.raft.sessions import Request, SessionRow, Sessions
 from ha.raft.transport import LinkEvent, LinkTiming, PeerTransport
 from ha.raft.waiting import Alarm, Waiter, Waits
 from ha.world import Address, Host
@@ -63,12 +64,15 @@ class StateMachine(Protocol):
         """Apply a command; the answer goes to its proposer. Must not raise: an exception stops the member."""
         ...
 
-    def snapshot(self) -> bytes:
-        """The whole state."""
+    def snapshot(self) -> Iterator[bytes]:
+        """The whole state as it is at the call, in parts of some hundred KiB.
+
+        They are asked for one by one, while further commands are applied.
+        """
         ...
 
-    def restore(self, snapshot: bytes) -> None:
-        """Replace the whole state."""
+    def restore(self, parts: Iterator[bytes]) -> None:
+        """Replace the whole state by what `snapshot` gave, taking as many parts."""
         ...
 
 
@@ -85,13 +89,6 @@ class Status(msgspec.Struct, frozen=True):
     peers_connected: int
     is_learner: bool = False
     """Its disk was empty, and it counts for nothing: the cluster is not founded yet, or has not admitted it."""
-
-
-class _State(msgspec.Struct, frozen=True, array_like=True):
-    """What a snapshot holds."""
-
-    sessions: list[tuple[str, int, int, list[int]]]
-    machine: bytes
 
 
 class Replica:
@@ -417,15 +414,14 @@ class Replica:
         """A member begins anew on an empty disk."""
         self._sessions.begin_anew(member)
 
-    def take_snapshot(self) -> bytes:
-        """The replicated state: the machine's and the sessions'."""
-        return _encode(_State(self._sessions.rows(), self._machine.snapshot()))
+    def take_snapshot(self) -> Iterator[bytes]:
+        """The replicated state: the sessions', then the machine's."""
+        return chain([_encode(self._sessions.rows())], self._machine.snapshot())
 
-    def restore_snapshot(self, data: bytes) -> None:
+    def restore_snapshot(self, parts: Iterator[bytes]) -> None:
         """Replace the replicated state. What it applied of ours was applied elsewhere: the answers are lost."""
-        state = _decode_state(data)
-        self._sessions.restore(state.sessions)
-        self._machine.restore(state.machine)
+        self._sessions.restore(_decode_sessions(next(parts)))
+        self._machine.restore(parts)
         for sequence, waiter in self._pending.items():
             has_applied = self._sessions.has_applied(self._name, self._incarnation, sequence)
             if has_applied or (waiter.was_sent and self._is_nobody()):
@@ -496,4 +492,4 @@ class _Replicated:
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode
-_decode_state = msgspec.msgpack.Decoder(_State).decode
+_decode_sessions = msgspec.msgpack.Decoder(list[SessionRow]).decode

@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections import deque
+from collections.abc import Iterator
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -37,19 +39,20 @@ class Machine(Protocol):
         """A member begins anew on an empty disk."""
         ...
 
-    def snapshot(self) -> bytes:
-        """The whole state, equal on members that applied the same commands."""
+    def snapshot(self) -> Iterator[bytes]:
+        """The whole state as it is now, in parts; see `ha.raft.StateMachine`."""
         ...
 
-    def restore(self, state: bytes) -> None:
+    def restore(self, parts: Iterator[bytes]) -> None:
         """Replace the whole state."""
         ...
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):
+    """The first part; the others are the machine's."""
+
     digest: int
     disks: list[tuple[str, int]]
-    machine: bytes
 
 
 class Replicated:
@@ -73,15 +76,16 @@ class Replicated:
             self.disks[admitted.member] = admitted.disk
             self._machine.admit(admitted.member)
 
-    def snapshot(self) -> bytes:
-        """The whole state as msgpack. Equal states give equal bytes."""
-        return _encode(_State(self.digest, sorted(self.disks.items()), self._machine.snapshot()))
+    def snapshot(self) -> Iterator[bytes]:
+        """The whole state as it is now, in parts of msgpack. Equal states give equal bytes."""
+        state = _State(self.digest, sorted(self.disks.items()))
+        return chain([_encode(state)], self._machine.snapshot())
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, parts: Iterator[bytes]) -> None:
         """Replace the whole state."""
-        state = _decode(snapshot)
+        state = _decode(next(parts))
         self.digest, self.disks = state.digest, dict(state.disks)
-        self._machine.restore(state.machine)
+        self._machine.restore(parts)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,9 +16,11 @@ the member proposed since the oldest one that it still waits for.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
-__all__ = ["Request", "Sessions"]
+__all__ = ["Request", "SessionRow", "Sessions"]
 
 _OF_A_DISK = 1 << 32
 
@@ -49,7 +51,8 @@ class _Session:
         self.floor = floor
 
 
-_Row = tuple[str, int, int, list[int]]
+SessionRow: TypeAlias = tuple[str, int, int, list[int]]
+"""Member, incarnation, floor, and what was applied from it on."""
 
 
 class Sessions:
@@ -86,14 +89,14 @@ class Sessions:
         session = self._sessions.get(member)
         return session is not None and session.incarnation == incarnation and sequence in session.applied
 
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[SessionRow]:
         """The whole table, sorted: what a snapshot holds of it."""
         return [
             (member, session.incarnation, session.floor, sorted(session.applied))
             for member, session in sorted(self._sessions.items())
         ]
 
-    def restore(self, rows: list[_Row]) -> None:
+    def restore(self, rows: list[SessionRow]) -> None:
         """Replace the table."""
         self._sessions = {}
         for member, incarnation, floor, applied in rows:

@@ -36,6 +36,7 @@ from ha.raft.binding import CANDIDATE, LEADER, Peer
 from ha.raft.errors import NoLeaderError, NotInTimeError, OutcomeUnknownError, OverloadedError, RaftError, TooLargeError
 from ha.raft.leadership import Leadership, Role
 from ha.raft.replica import MAX_COMMAND_BYTES, StateMachine, Status
+from ha.raft.snapshots import pack, unpack
 from ha.raft.stock_files import BusError, Files
 from ha.raft.stock_seams import Clock, Seams
 from ha.raft.stock_transport import StockTransport
@@ -68,10 +69,10 @@ class _State(SyncObjConsumer):  # type: ignore[misc]  # PySyncObj is untyped
         return self._machine.apply(self._syncObj.raftLastApplied + 1, command)
 
     def _serialize(self) -> bytes:
-        return self._machine.snapshot()
+        return b"".join(pack(self._machine.snapshot()))
 
     def _deserialize(self, data: bytes) -> None:
-        self._machine.restore(data)
+        self._machine.restore(unpack(data))
 
 
 class _Poller:

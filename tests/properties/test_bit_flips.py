@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ha.raft import JournalCorruptError, RaftError
 from ha.raft.journal import Journal
-from ha.raft.records import SECTOR_BYTES, encode_batch, read_batches
+from ha.raft.records import SECTOR_BYTES, encode_batch, encode_first_batch, read_batches
 from tests.fakes.world import FakeWorld, run_virtual
 from tests.unit.raft.cluster import Cluster
 
@@ -136,7 +136,7 @@ def test_a_bit_anywhere_after_any_history(seed: int, member: int, where: float, 
 @given(st.binary(max_size=3000) | st.integers(1, 3000).map(bytes), st.integers(0, 1200), st.data())
 def test_whatever_sectors_of_the_last_write_are_missing_it_alone_is_dropped(body: bytes, before: int, data) -> None:
     """A disk writes the sectors of one write in any order, and a process can die between any two bytes of it."""
-    first = encode_batch(b"f" * (before + 1), 0)
+    first = b"".join(encode_first_batch([b"f" * (before + 1)]))
     last = encode_batch(body or b"x", len(first))
     whole = first + last
     edges = [len(first), *range(-(-len(first) // SECTOR_BYTES) * SECTOR_BYTES, len(whole), SECTOR_BYTES), len(whole)]

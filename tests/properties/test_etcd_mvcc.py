@@ -150,10 +150,10 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @rule()
     def restart_from_a_snapshot(self) -> None:
-        snapshot = self.machine.snapshot()
+        snapshot = list(self.machine.snapshot())
         restored = EtcdMachine()
-        restored.restore(snapshot)
-        assert restored.snapshot() == snapshot
+        restored.restore(iter(snapshot))
+        assert list(restored.snapshot()) == snapshot
         assert restored.store.size_bytes == self.machine.store.size_bytes
         assert restored.store.keys_total == self.machine.store.keys_total
         self.machine = restored

@@ -3,7 +3,17 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from ha.etcd.api import Done, KeyValue, LeaseGrantRequest, LeaseGrantResult, LeaseRevokeRequest, PutRequest, PutResult
+from ha.etcd.api import (
+    CompactionRequest,
+    DeleteRangeRequest,
+    Done,
+    KeyValue,
+    LeaseGrantRequest,
+    LeaseGrantResult,
+    LeaseRevokeRequest,
+    PutRequest,
+    PutResult,
+)
 from ha.etcd.commands import LeaseExpire, LessorPromote, Request, decode, encode
 from ha.etcd.errors import LEASE_EXISTS, LEASE_NOT_FOUND, STALE_LESSOR, UNKNOWN_COMMAND
 from ha.etcd.machine import EtcdMachine, Observer
@@ -37,9 +47,9 @@ def test_a_command_survives_encoding() -> None:
 )
 def test_a_command_that_cannot_be_read_is_answered_with_an_error_and_changes_nothing(command: bytes) -> None:
     machine = EtcdMachine()
-    before = machine.snapshot()
+    before = list(machine.snapshot())
     assert machine.apply(1, command) == UNKNOWN_COMMAND
-    assert machine.snapshot() == before
+    assert list(machine.snapshot()) == before
 
 
 def test_revoking_a_lease_deletes_its_keys_in_one_revision() -> None:
@@ -91,14 +101,32 @@ def test_a_snapshot_carries_leases_their_keys_and_who_counts_them() -> None:
     machine, restored = EtcdMachine(), EtcdMachine()
     run(machine, LessorPromote(3), LeaseGrantRequest(10, 7), PutRequest(b"a", lease=7), LeaseGrantRequest(20, 5))
     restored.restore(machine.snapshot())
-    assert restored.snapshot() == machine.snapshot()
+    assert list(restored.snapshot()) == list(machine.snapshot())
     assert restored.leases.keys(7) == [b"a"]
     assert restored.leases.ttls_s == {7: 10, 5: 20}
     assert restored.lessor_term == 3
 
 
 def test_a_snapshot_of_another_version_is_refused() -> None:
-    state = msgspec.msgpack.decode(EtcdMachine().snapshot())
-    state[0] = 99
+    head = msgspec.msgpack.decode(next(EtcdMachine().snapshot()))
+    head[0] = 99
     with pytest.raises(msgspec.ValidationError, match="version 99"):
-        EtcdMachine().restore(msgspec.msgpack.encode(state))
+        EtcdMachine().restore(iter([msgspec.msgpack.encode(head)]))
+
+
+def test_a_snapshot_is_of_the_moment_of_the_call_whatever_is_applied_while_its_parts_are_taken() -> None:
+    machine, restored = EtcdMachine(), EtcdMachine()
+    value = bytes(100_000)
+    run(machine, *[PutRequest(b"%d" % (number % 4), value) for number in range(20)], CompactionRequest(8))
+    whole = list(machine.snapshot())
+    assert len(whole) > 3
+    assert max(map(len, whole)) < 400_000
+    parts = machine.snapshot()
+    taken = [next(parts)]
+    for part in parts:
+        run(machine, PutRequest(b"1", b"new"), DeleteRangeRequest(b"2"), CompactionRequest(machine.store.revision))
+        taken.append(part)
+    assert taken == whole
+    restored.restore(iter(taken))
+    assert restored.store.revision == 21
+    assert restored.store.at(b"2", 8) is not None

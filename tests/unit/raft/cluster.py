@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import msgspec
@@ -25,11 +26,11 @@ class ListMachine:
         self.commands.append(command)
         return len(self.commands)
 
-    def snapshot(self) -> bytes:
-        return msgspec.msgpack.encode(self.commands)
+    def snapshot(self) -> Iterator[bytes]:
+        return iter([msgspec.msgpack.encode(self.commands)])
 
-    def restore(self, snapshot: bytes) -> None:
-        self.commands = msgspec.msgpack.decode(snapshot, type=list[bytes])
+    def restore(self, parts: Iterator[bytes]) -> None:
+        self.commands = msgspec.msgpack.decode(next(parts), type=list[bytes])
 
 
 class Cluster:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from pysyncobj import SyncObj, SyncObjConf, replicated
@@ -255,11 +255,11 @@ class _List:
     def admit(self, _member: str) -> None:
         pass
 
-    def snapshot(self) -> bytes:
-        return pickle.dumps(self.commands)
+    def snapshot(self) -> Iterator[bytes]:
+        return iter([pickle.dumps(self.commands)])
 
-    def restore(self, state: bytes) -> None:
-        self.commands[:] = pickle.loads(state)
+    def restore(self, parts: Iterator[bytes]) -> None:
+        self.commands[:] = pickle.loads(next(parts))
 
 
 class OurMember(Member):
@@ -312,6 +312,9 @@ class OurMember(Member):
         before, self.core._timing = self.core._timing, self.core._timing._replace(snapshot_every=1)
         self.tick()
         self.core._timing = before
+        following = self.journal._next
+        following.snapshot.pieces.extend(following.missing)
+        self.journal._cut(following)
 
     def request_vote(self, term: int, last_index: int = 1, last_term: int = 0) -> object:
         return messages.RequestVote(term, last_index, last_term)

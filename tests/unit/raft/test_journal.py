@@ -101,12 +101,12 @@ async def test_compaction_keeps_the_end_of_the_log(autojump_clock) -> None:
         for index in range(2, 50):
             journal.append(b"%d" % index, index, 1)
         journal.set_term(2, "c")
-        journal.compact(Snapshot(40, 1, b"state"), 35)
+        journal.compact(40, [b"state"], 35)
         await journal.rewrite()
         await journal.sync()
         again = await Journal.open(disk, "journal")
         assert (again.first_index, again.last_index) == (35, 49)
-        assert again.snapshot == Snapshot(40, 1, b"state")
+        assert again.snapshot == Snapshot(40, 1, [b"state"])
         assert (again.term, again.vote) == (2, "c")
 
 
@@ -127,7 +127,7 @@ async def test_nothing_is_lost_whenever_power_fails_while_the_journal_is_rewritt
             journal.set_term(3, "b")
 
         async def compacted() -> None:
-            journal.compact(Snapshot(40, 1, b"state"), 35)
+            journal.compact(40, [b"state"], 35)
 
         steps = [synced, compacted, recorded, synced, journal.rewrite, synced]
         for step in steps[:stop_at]:
@@ -148,7 +148,7 @@ async def test_the_journal_goes_on_while_it_is_rewritten(autojump_clock) -> None
         disk = world.disk("a")
         journal = await Journal.open(disk, "journal")
         journal.append(b"2", 2, 1)
-        journal.compact(Snapshot(2, 1, b"state"), 2)
+        journal.compact(2, [b"state"], 2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(journal.rewrite)
             await trio.lowlevel.checkpoint()
@@ -162,7 +162,7 @@ async def test_the_journal_goes_on_while_it_is_rewritten(autojump_clock) -> None
         await world.power_off("a")
         again = await Journal.open(disk, "journal")
         assert [entry[0] for entry in again.entries] == [b"2", b"3", b"4", b"5", b"6"]
-        assert again.snapshot == Snapshot(2, 1, b"state")
+        assert again.snapshot == Snapshot(2, 1, [b"state"])
 
 
 async def test_a_snapshot_that_is_installed_while_the_journal_is_rewritten_is_what_stays(autojump_clock) -> None:
@@ -170,16 +170,16 @@ async def test_a_snapshot_that_is_installed_while_the_journal_is_rewritten_is_wh
         disk = world.disk("a")
         journal = await Journal.open(disk, "journal")
         journal.append(b"2", 2, 1)
-        journal.compact(Snapshot(2, 1, b"old"), 2)
+        journal.compact(2, [b"old"], 2)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(journal.rewrite)
             await trio.lowlevel.checkpoint()
-            journal.install(Snapshot(100, 7, b"new"))
+            journal.install(Snapshot(100, 7, [b"new"]))
             await journal.sync()
         assert not journal.is_being_rewritten
         assert not journal.is_dirty
         again = await Journal.open(disk, "journal")
-        assert again.snapshot == Snapshot(100, 7, b"new")
+        assert again.snapshot == Snapshot(100, 7, [b"new"])
         assert (again.first_index, again.last_index) == (100, 100)
 
 
@@ -187,7 +187,7 @@ async def test_entries_after_a_compaction_are_appended_to_the_new_file(autojump_
     async with FakeWorld() as world:
         disk = world.disk("a")
         journal = await Journal.open(disk, "journal")
-        journal.install(Snapshot(100, 7, b"state"))
+        journal.install(Snapshot(100, 7, [b"state"]))
         await journal.sync()
         journal.append(b"next", 101, 7)
         await journal.sync()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import msgspec
 import pytest
 import trio
@@ -334,4 +336,4 @@ async def test_what_was_proposed_before_an_admission_that_comes_as_a_snapshot_is
             await trio.sleep(0.01)
             sessions = Sessions()
             sessions.begin_anew("c")
-            replica.restore_snapshot(msgspec.msgpack.encode([sessions.rows(), ListMachine().snapshot()]))
+            replica.restore_snapshot(chain([msgspec.msgpack.encode(sessions.rows())], ListMachine().snapshot()))
