@@ -4,7 +4,7 @@ PySyncObj draws the timers, grants votes and counts them. Around it stand five g
 
 * **Pre-vote** (thesis 9.6). A member whose timer expired first asks who would vote for it, which changes no term.
   So one that was cut off or paused does not depose a living leader when it returns.
-* **Stickiness** (thesis 4.2.3). Who has heard its leader within an election timeout helps nobody to replace it.
+* **Stickiness** (thesis 4.2.3). Who heard its leader within the shortest election timeout helps nobody to replace it.
 * **A vote counts once**, in its term, and only from a member that has not voted yet.
 * **Only members vote**: whoever lost what it had promised is a learner first (`ha.raft.membership`).
 * **`HigherTerm`** tells whoever speaks in an earlier term that it is behind; PySyncObj leaves it in the dark.
@@ -36,11 +36,18 @@ EAGER_RETRY_S = (0.02, 0.12)
 
 
 class Timing(NamedTuple):
-    """Periods in seconds, and when to compact. An election timeout is drawn from one to two times `election_s`."""
+    """Periods in seconds, and when to compact."""
 
     heartbeat_s: float
     election_s: float
     snapshot_every: int
+
+    @property
+    def patience_s(self) -> float:
+        """For how long at least a silent leader is waited for, and at most `election_s` longer: as long as etcd waits
+        with the same periods, which counts whole heartbeats and has the first of them end at any time.
+        """
+        return self.election_s - self.heartbeat_s
 
 
 class Elections(Membership):
@@ -88,7 +95,8 @@ class Elections(Membership):
         if self.now < self._eager_until:
             self._eager_tries += 1
             return math.ldexp(self._random.uniform(*EAGER_RETRY_S), self._eager_tries - 1)
-        return self._random.uniform(self._timing.election_s, 2 * self._timing.election_s)
+        patience_s = self._timing.patience_s
+        return self._random.uniform(patience_s, patience_s + self._timing.election_s)
 
     def may_campaign(self) -> bool:
         """The election timer expired: campaign if a majority would vote for it, else ask whether it would."""
@@ -120,7 +128,7 @@ class Elections(Membership):
 
     def _is_loyal(self) -> bool:
         """Whether this member knows a living leader, and so will not help to depose it (thesis 4.2.3)."""
-        return self.is_leader or self.now < self._heard_leader_at + self._timing.election_s
+        return self.is_leader or self.now < self._heard_leader_at + self._timing.patience_s
 
     def _on_pre_vote(self, node: Peer, message: PreVote) -> None:
         if self.is_learner or self._is_loyal():
