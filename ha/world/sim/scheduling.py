@@ -18,7 +18,6 @@ from collections.abc import Awaitable, Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
-from math import inf
 from random import Random
 from typing import Any, TypeVar
 
@@ -26,8 +25,9 @@ import outcome
 import trio
 from trio._core import _run
 
-from ha.world.sim.clock import SimClock, StuckError, sleep
+from ha.world.sim.clock import SimClock, StuckError
 from ha.world.sim.escape import watched
+from ha.world.sim.shortcuts import shortcuts
 
 __all__ = ["PROCESS", "Gate", "deterministic", "self_test", "simulate"]
 
@@ -48,7 +48,7 @@ def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
     """
     clock = SimClock()
     watch = watched(lambda: PROCESS.get() is not None)
-    with deterministic(seed), _without_io(), _cheap_time(clock), _collected_on_purpose(), watch:
+    with deterministic(seed), _without_io(), shortcuts(clock), _collected_on_purpose(), watch:
         try:
             # Ctrl-C must not fall into a component: whatever is raised there is its own exit, or a parser's bad input.
             return trio.run(main, clock=clock, restrict_keyboard_interrupt_to_checkpoints=True)
@@ -96,48 +96,6 @@ def _without_io() -> Iterator[None]:
         yield
     finally:
         trio_run.TheIOManager = original
-
-
-@contextmanager
-def _cheap_time(clock: SimClock) -> Iterator[None]:
-    """Let components sleep without a cancel scope, and trio and them ask for the time, and set deadlines, without the
-    ways around that only real time needs. Nothing happens otherwise than it did, or in another order.
-    """
-    scope: Any = _run.CancelScope
-    before = trio.sleep, trio.current_time, _run.current_time, scope._might_change_registered_deadline  # noqa: SLF001
-    trio.sleep = sleep
-    trio.current_time = _run.current_time = clock.current_time
-    scope._might_change_registered_deadline = lambda self: _Registering(self)  # noqa: PLW0108, SLF001  (a method)
-    try:
-        yield
-    finally:
-        trio.sleep, trio.current_time, _run.current_time, scope._might_change_registered_deadline = before  # noqa: SLF001
-
-
-class _Registering:
-    """What trio's cancel scopes enter and close within, to have their deadline looked after. trio has a generator for
-    it, which costs more than a class does.
-    """
-
-    __slots__ = ("_scope",)
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self._scope = scope
-
-    def __enter__(self) -> None:
-        """Whatever changes is seen afterwards."""
-
-    def __exit__(self, *_: object) -> None:
-        scope = self._scope
-        is_over = scope._cancel_status is None or scope._cancel_called  # noqa: SLF001
-        before, now = scope._registered_deadline, inf if is_over else scope._deadline  # noqa: SLF001
-        if before != now:
-            scope._registered_deadline = now  # noqa: SLF001
-            deadlines = _run.GLOBAL_RUN_CONTEXT.runner.deadlines
-            if before != inf:
-                deadlines.remove(before, scope)
-            if now != inf:
-                deadlines.add(now, scope)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
@@ -16,7 +17,7 @@ import trio.lowlevel
 import trio.testing
 
 from ha.world import Address
-from ha.world.sim import EscapeError, StuckError, clock, first_difference, open_world, simulate
+from ha.world.sim import EscapeError, StuckError, clock, first_difference, open_world, scheduling, simulate
 from ha.world.sim.scheduling import self_test
 from ha.world.sim.world import SimWorld
 
@@ -95,6 +96,12 @@ def test_the_digest_is_a_function_of_the_seed_in_any_process() -> None:
     assert digest_elsewhere(7, "2", "import hypothesis, pytest_trio") == here
 
 
+def test_shortcuts_through_trio_change_nothing_that_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortened = digest(7)
+    monkeypatch.setattr(scheduling, "shortcuts", lambda _: contextlib.nullcontext())
+    assert digest(7) == shortened
+
+
 def test_marks_tell_the_second_in_which_two_runs_part() -> None:
     one, other = digest(1)[1], digest(2)[1]
     assert len(one) == len(other) == 7
@@ -110,7 +117,8 @@ def test_trio_is_as_it_was_afterwards() -> None:
         scopes = trio.CancelScope._might_change_registered_deadline
         clocks = trio.sleep, trio.current_time, internals.current_time
         order = internals._ALLOW_DETERMINISTIC_SCHEDULING, internals._r.getstate(), internals.Runner.reschedule
-        return scopes, *clocks, *order
+        waits = trio.lowlevel.wait_task_rescheduled, trio._core.wait_task_rescheduled
+        return scopes, *clocks, *order, *waits
 
     before = state()
     digest(1)
