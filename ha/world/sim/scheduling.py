@@ -39,7 +39,9 @@ _ASK_EVERY = 256
 PROCESS: ContextVar[object | None] = ContextVar("PROCESS", default=None)
 """The simulated process that the current task belongs to; None outside of all."""
 
-assert trio.__version__ == "0.35.0", f"the private names in this file are those of trio 0.35.0, not {trio.__version__}"
+assert trio.__version__ == "0.35.0", (
+    f"the private names used here and in shortcuts are those of trio 0.35.0, not {trio.__version__}"
+)
 
 
 def simulate(main: Callable[[], Awaitable[T]], *, seed: int) -> T:
