@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
 from multiprocessing import cpu_count
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 from ha.cli import exits
 from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
+from ha.cli.invocation import command
 from ha.cli.places import run_directory
 from ha.experiment.bench import bench
 from ha.experiment.benchmarks import CannotMeasureError
@@ -66,7 +66,7 @@ def _command(arguments: argparse.Namespace) -> int:
 
 def _measured(spec: Benchmark, arguments: argparse.Namespace, directory: Path) -> BenchmarkResult:
     jobs = ["--jobs", str(arguments.jobs)] if arguments.jobs else []
-    repeat = shlex.join(["ha", "bench", arguments.file, *jobs])
+    repeat = command(["bench", arguments.file, *jobs])
     progress = BenchmarkProgress(Console(stderr=True))
     try:
         return bench(spec, jobs=arguments.jobs or cpu_count(), listener=progress, directory=directory, repeat=repeat)

@@ -17,6 +17,7 @@ from ha.cli import exits
 from ha.cli.console import show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cli.invocation import command
 from ha.experiment.fuzz.cases import Space
 from ha.experiment.fuzz.dask import ClusterError, cluster
 from ha.experiment.fuzz.search import Failure, Limits, Tally, search
@@ -100,7 +101,7 @@ def _command(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json(_found(space, limits, tally, interrupted=interrupted))
     else:
-        print(*told(space.topology.name, limits, tally, interrupted=interrupted), sep="\n")
+        print(*told(space.topology.name, limits, tally, interrupted=interrupted, repeat=_repeat), sep="\n")
     return exits.INTERRUPTED if interrupted else _exit_code(tally)
 
 
@@ -121,6 +122,10 @@ def _mutant(name: str | None) -> str | None:
     near = nearest(name, known)
     help_ = f"did you mean {near!r}?" if near else f"known: {', '.join(known)}"
     raise CommandError(f"unknown mutant {name!r}; {help_}", exits.BAD_INPUT)
+
+
+def _repeat(repro: str) -> str:
+    return command(["run", repro])
 
 
 def _write(out: Path | None, number: int, failure: Failure, text: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from ha.cli import exits
 from ha.cli.console import show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
+from ha.cli.invocation import command
 from ha.cli.places import run_directory
 from ha.cli.simulated import check_determinism, simulated
 from ha.cluster import NotReadyError
@@ -111,7 +111,7 @@ def _command(arguments: argparse.Namespace) -> int:
     directory = run_directory(arguments.out, f"{spec.name}-{seed}")
     _keep_inputs(directory, inputs(arguments.file, arguments.chaos))
     words = _words(arguments, seed)
-    run = (simulated if spec.world == "sim" else _run)(spec, seed, directory, shlex.join(["ha", "run", *words]))
+    run = (simulated if spec.world == "sim" else _run)(spec, seed, directory, command(["run", *words]))
     write(run, directory)
     if arguments.check_determinism:
         check_determinism(words, directory)

@@ -124,8 +124,8 @@ class SearchProgress:
         return "".join(_BARS[round((len(_BARS) - 1) * grown / most)] for grown in new)
 
 
-def told(topology: str, limits: Limits, tally: Tally, *, interrupted: bool) -> list[str]:
-    """What a search came to, in lines."""
+def told(topology: str, limits: Limits, tally: Tally, *, interrupted: bool, repeat: Callable[[str], str]) -> list[str]:
+    """What a search came to, in lines. `repeat`: the command that runs a repro file."""
     found = tally.failures
     if found:
         outcome = f"✗ Found {plural(len(found), 'failure')}"
@@ -143,11 +143,11 @@ def told(topology: str, limits: Limits, tally: Tally, *, interrupted: bool) -> l
         + (f", {count(tally.inconclusive)} inconclusive" if tally.inconclusive else "")
     ]
     for failure in found:
-        lines += ["", *_told(failure)]
+        lines += ["", *_told(failure, repeat)]
     return lines
 
 
-def _told(failure: Failure) -> list[str]:
+def _told(failure: Failure, repeat: Callable[[str], str]) -> list[str]:
     what = "the testbed broke down" if failure.verdict == "defect" else "failed"
     lines = [f"seed {failure.seed}: {what} ({', '.join(failure.kinds)})", f"  {failure.reason}"]
     if not failure.repeats:
@@ -159,5 +159,5 @@ def _told(failure: Failure) -> list[str]:
         *lines,
         f"  shrunk to {size} in {plural(failure.tried, 'run')}",
         f"repro     {failure.repro}",
-        f"repeat    ha run {failure.repro}",
+        f"repeat    {repeat(failure.repro)}",
     ]

@@ -55,7 +55,7 @@ def test_a_simulation_leaves_what_is_needed_to_argue(simulated: tuple[dict, Path
 
 def test_the_command_that_it_names_repeats_it(simulated: tuple[dict, Path], tmp_path: Path) -> None:
     result, directory = simulated
-    words = result["repeat"].split()
+    words = result["repeat"].removeprefix("uv run ").split()
     assert words[:2] == ["ha", "run"]
     again = ha(*words[1:], "--out", tmp_path / "again")
     assert again.returncode == 0, again.stderr

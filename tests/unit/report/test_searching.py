@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from ha.experiment.fuzz.search import Failure, Limits, Tally
@@ -25,4 +26,11 @@ def test_the_first_line_claims_no_more_than_was_searched(
 ) -> None:
     tally = Tally()
     tally.seeds, tally.inconclusive, tally.failures = seeds, inconclusive, failures
-    assert told("etcd-3", Limits(first_seed=7), tally, interrupted=interrupted)[0].startswith(begins)
+    assert told("etcd-3", Limits(first_seed=7), tally, interrupted=interrupted, repeat=str)[0].startswith(begins)
+
+
+def test_the_last_line_runs_the_repro_file() -> None:
+    tally = Tally()
+    tally.failures = [msgspec.structs.replace(FAILURE, repro="repro-3.yaml", faults=1, nodes=3)]
+    lines = told("etcd-3", Limits(first_seed=3), tally, interrupted=False, repeat="uv run ha run {}".format)
+    assert lines[-1] == "repeat    uv run ha run repro-3.yaml"
