@@ -7,10 +7,8 @@ import shutil
 from multiprocessing import cpu_count
 from pathlib import Path
 
-from rich.console import Console
-
 from ha.cli import exits
-from ha.cli.console import show, show_json
+from ha.cli.console import live_console, show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.invocation import command
 from ha.cli.places import run_directory
@@ -67,7 +65,7 @@ def _command(arguments: argparse.Namespace) -> int:
 def _measured(spec: Benchmark, arguments: argparse.Namespace, directory: Path) -> BenchmarkResult:
     jobs = ["--jobs", str(arguments.jobs)] if arguments.jobs else []
     repeat = command(["bench", arguments.file, *jobs])
-    progress = BenchmarkProgress(Console(stderr=True))
+    progress = BenchmarkProgress(live_console())
     try:
         return bench(spec, jobs=arguments.jobs or cpu_count(), listener=progress, directory=directory, repeat=repeat)
     except CannotMeasureError as error:

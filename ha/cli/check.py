@@ -11,12 +11,10 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter  # noqa: TID251  (how long it takes is told)
 
-from rich.console import Console
-
 from ha.check.judgement import acts, judge
 from ha.check.values import BUDGET
 from ha.cli import exits
-from ha.cli.console import show, show_json
+from ha.cli.console import live_console, show, show_json
 from ha.cli.errors import CommandError
 from ha.history.act import Act
 from ha.history.formats import History, detect, registry
@@ -64,7 +62,7 @@ def _command(arguments: argparse.Namespace) -> int:
     pictures = _pictures(arguments.files, arguments.svg)
     found: list[CheckedHistory] = []
     wrong = False
-    with CheckProgress(Console(stderr=True)) as progress:
+    with CheckProgress(live_console()) as progress:
         for file, target in zip(arguments.files, pictures, strict=True):
             gc.disable()  # millions of small objects come, and none of them in a circle
             try:

@@ -6,13 +6,15 @@ from typing import Final
 
 from ha.history.result import Verdict
 
-__all__ = ["BAD_INPUT", "FAILED", "INCONCLUSIVE", "INTERRUPTED", "OK", "of_verdict"]
+__all__ = ["BAD_INPUT", "FAILED", "INCONCLUSIVE", "INTERRUPTED", "OK", "READER_GONE", "of_verdict"]
 
 OK: Final = 0
 FAILED: Final = 1
 BAD_INPUT: Final = 2
 INCONCLUSIVE: Final = 3
 INTERRUPTED: Final = 130
+READER_GONE: Final = 141
+"""As a shell tells of whom SIGPIPE ended: what ``git log | head`` comes to, and neither a verdict nor a failure."""
 
 
 def of_verdict(verdict: Verdict) -> int:

@@ -11,10 +11,9 @@ from typing import get_args
 
 import msgspec
 import trio
-from rich.console import Console
 
 from ha.cli import exits
-from ha.cli.console import show_json
+from ha.cli.console import live_console, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.invocation import command
@@ -109,7 +108,7 @@ async def _search(space: Space, limits: Limits, tally: Tally, arguments: argpars
     opened = cluster(arguments.cluster) if arguments.cluster else processes(arguments.jobs or cpu_count())
     write = partial(_write, arguments.out)
     async with opened as workers, trio.open_nursery() as nursery:
-        with SearchProgress(Console(stderr=True), tally, limits) as progress:
+        with SearchProgress(live_console(), tally, limits) as progress:
             nursery.start_soon(progress.run)
             await search(space, limits, workers=workers, tally=tally, listener=progress, write=write)
             nursery.cancel_scope.cancel()

@@ -30,7 +30,7 @@ examples:
 
 
 _OF_THE_MACHINE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG, errno.EPIPE}
 )
 """What the system refuses for reasons of the user's machine, not of ours."""
 
@@ -56,8 +56,6 @@ def _run(arguments: argparse.Namespace) -> int:
     except CommandError as error:
         print(f"ha: {error}", file=sys.stderr)
         return error.code
-    except BrokenPipeError:
-        return exits.INCONCLUSIVE  # whoever read the output has gone
     except KeyboardInterrupt:
         print("ha: interrupted", file=sys.stderr)
         return exits.INTERRUPTED
@@ -68,6 +66,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _tell(error: Exception) -> int:
     refused = _refused_by_the_machine(error)
+    if isinstance(refused, BrokenPipeError):
+        return exits.READER_GONE  # whoever read the output
     if refused is not None:
         where = f"{refused.filename}: " if refused.filename is not None else ""
         print(f"ha: {where}{refused.strerror}", file=sys.stderr)

@@ -13,10 +13,9 @@ from typing import get_args
 
 import msgspec
 import trio
-from rich.console import Console
 
 from ha.cli import exits
-from ha.cli.console import show, show_json
+from ha.cli.console import live_console, show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.invocation import command
@@ -127,7 +126,7 @@ def _run(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
     started = datetime.now(UTC)
 
     async def work() -> Run:
-        with Progress(Console(stderr=True)) as progress:
+        with Progress(live_console()) as progress:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(progress.run)
                 with Recording(directory, progress) as recording:

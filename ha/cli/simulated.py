@@ -15,9 +15,9 @@ from pathlib import Path
 from secrets import randbelow
 
 import msgspec
-from rich.console import Console
 
 from ha.cli import exits
+from ha.cli.console import live_console
 from ha.cli.errors import CommandError
 from ha.experiment.simulation import HungError, TraceRecord, run_scenario
 from ha.history.result import Result, Run
@@ -34,7 +34,7 @@ _FILES = ("history.jsonl", "events.jsonl", "watches.jsonl")
 def simulated(spec: Scenario, seed: int, directory: Path, repeat: str) -> Run:
     """Run it. Raises CommandError when it was interrupted, or when nothing can be said of it."""
     try:
-        with SimulationProgress(Console(stderr=True), load_s=spec.experiment.duration_s) as progress:
+        with SimulationProgress(live_console(), load_s=spec.experiment.duration_s) as progress:
             run, _ = run_scenario(spec, seed=seed, directory=directory, listener=progress, repeat=repeat)
     except (EscapeError, HungError) as error:
         message = f"{error}\n    nothing is said about the claim; what the components said: {directory / 'logs'}"

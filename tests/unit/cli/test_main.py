@@ -34,7 +34,6 @@ def test_a_defect_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys:
     [
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "ha: /x/y: No space left on device\n"),
         (ExceptionGroup("", [OSError(errno.EIO, "Input/output error")]), "ha: Input/output error\n"),
-        (BrokenPipeError(errno.EPIPE, "Broken pipe"), ""),
     ],
 )
 def test_what_the_machine_refuses_is_neither_a_verdict_nor_our_defect(
