@@ -32,7 +32,7 @@ from ha.spec.model import (
 from ha.spec.override import with_engines
 from ha.spec.problems import ROOT, Problem, SpecError, nearest
 from ha.spec.rules import Report, advice
-from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, join, read
+from ha.spec.source import Entry, Mapping, Node, Scalar, Sequence, encloses, join, read
 
 __all__ = [
     "API_VERSION",
@@ -258,10 +258,15 @@ def _lines_of(file: Path, prefix: str, kind: type[Topology | Experiment] = Exper
 
 
 def _within(converter: Converter, prefix: str) -> Report:
-    """Reports problems of what stands in a field of a file."""
+    """Reports problems of what stands in a field of a file; but none of fields of which one was told before, for it
+    may only follow from that one.
+    """
+    told = [problem.field for problem in converter.problems if problem.file == converter.file]
 
     def report(field: str, message: str, *, allowed: str = "", near: str = "") -> None:
-        converter.problem(join(prefix, field), message, allowed=allowed, near=near)
+        at = join(prefix, field)
+        if not any(encloses(at, one) or encloses(one, at) for one in told):
+            converter.problem(at, message, allowed=allowed, near=near)
 
     return report
 
@@ -347,11 +352,11 @@ def _experiment(root: Node, converter: Converter, path: Path, chain: tuple[Path,
     if experiment is None:
         return None
     rules.experiment(experiment, converter.lines, converter.problem)
-    sound = not converter.problems
+    report = _within(converter, ROOT)
     for i, name in enumerate(experiment.topologies):
         shape = _reference(name, Topology, f"topologies[{i}]", converter, path, chain)
-        if isinstance(shape, Topology) and sound:
-            rules.combination(shape, experiment, converter.problem)
+        if isinstance(shape, Topology):
+            rules.combination(shape, experiment, report)
     return experiment
 
 
@@ -361,8 +366,10 @@ def _scenario(root: Node, converter: Converter, path: Path, chain: tuple[Path, .
         return None
     assert isinstance(root, Mapping)
     shape: Spec | None
+    is_sound = True
     if isinstance(file.topology, Topology):
         rules.topology(file.topology, _within(converter, "topology"))
+        is_sound = not converter.problems
         shape = _derived(file.topology, root.entries["topology"].value, path)
     else:
         shape = _reference(file.topology, Topology, "topology", converter, path, chain)
@@ -380,7 +387,7 @@ def _scenario(root: Node, converter: Converter, path: Path, chain: tuple[Path, .
         return None
     if how.topologies == [_ITS_OWN]:
         how = msgspec.structs.replace(how, topologies=[shape.name])
-    if not converter.problems:
+    if is_sound:
         _fit(shape, how, file, converter, path)
     return Scenario(
         name=file.name, topology=shape, experiment=how, world=file.world, seed=file.seed, mutant=file.mutant

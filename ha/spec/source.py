@@ -18,7 +18,7 @@ import yaml
 
 from ha.spec.problems import ROOT, Problem, SpecError
 
-__all__ = ["Entry", "Mapping", "Node", "Scalar", "Sequence", "join", "plain_value", "read"]
+__all__ = ["Entry", "Mapping", "Node", "Scalar", "Sequence", "encloses", "join", "plain_value", "read"]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
@@ -81,6 +81,11 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 def join(path: str, key: str) -> str:
     """The path of a field of the mapping at `path`."""
     return key if path == ROOT else f"{path}.{key}"
+
+
+def encloses(path: str, field: str) -> bool:
+    """Whether a field is the one at `path` or stands within it."""
+    return field == path or field.startswith((f"{path}.", f"{path}["))
 
 
 def read(path: Path) -> Node:

@@ -21,6 +21,14 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
         ("faults[0].target", "topology 'etcd-3' has no scheduler-leader to be hit"),
         ("expect.recovery.scheduler_takeover", "topology 'etcd-3' has no control plane"),
     ],
+    "alone-and-with-its-topology": [
+        ("topologies[1]", "'stacked-9': no such file"),
+        ("faults[0].target", "unknown target 'etcd-leaderr'"),
+        ("faults[1].at", "found 30s; allowed: before the load ends at 10s"),
+        ("faults[1].target", "topology 'stacked-3' has no node 'worker-4'"),
+        ("faults[1].target", "topology 'single-node' has no node 'worker-4'"),
+        ("expect.recovery.load_balancer_detection", "topology 'single-node' has no load balancer"),
+    ],
     "api-version-missing": [("apiVersion", "is missing; allowed: ha/v1")],
     "api-version-unsupported": [("apiVersion", "found 'ha/v2'; allowed: ha/v1")],
     "benchmark-cases": [
@@ -189,6 +197,11 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "restart-for-a-while": [("faults[0].for", "a restart is over when it was injected; allowed: no for")],
     "role-twice": [("nodes[2].role", "the role 'worker' stands twice")],
     "role-unknown": [("nodes[1].role", "found 'wroker'")],
+    "scenario-alone-and-together": [
+        ("experiment.faults[0].at", "found 30s; allowed: before the load ends at 10s"),
+        ("experiment.faults[0].target", "topology 'single-node' has no node 'worker-4'"),
+        ("mutant", "bugs are planted in the simulated world only"),
+    ],
     "scenario-inline-does-not-fit": [
         ("topology.nodes[1].role", "stacked etcd has no nodes of its own"),
         ("experiment.topologies[1]", "'nowhere' stands twice"),
