@@ -52,6 +52,18 @@ _WRITES = {"register", "create", "store", "put", "lock"}
 """Workloads that write, hence show whether a write is lost."""
 _WITHOUT_API = {"store", "put", "lock", "watch"}
 """Workloads that a store alone can serve."""
+_FED_BY = {
+    "linearizability": {"register", "create"},
+    "store-model": {"store", "put", "lock"},
+    "leases": {"store", "lock"},
+    "locks": {"lock"},
+    "watch-guarantees": {"watch"},
+}
+"""By checker, the workloads without which it has nothing to judge. The others judge what the cluster shows of itself,
+and durability whatever writes.
+"""
+_OF_API = {"watch-cache", "takeovers", "pods"}
+"""Checkers of what only a control plane has."""
 _OF_CONTROL_PLANE = ("controller_manager_takeover", "scheduler_takeover", "node_not_ready", "pods_running_elsewhere")
 
 
@@ -262,9 +274,24 @@ def _measurable(spec: Experiment, report: Report) -> None:
             report(f"expect.unavailability.{group}", f"no workload makes a {group}", allowed=allowed)
     if spec.expect.recovery and not spec.faults:
         report("expect.recovery", "there is no fault to recover from", allowed="with faults")
+    _convictable(spec, types, report)
     if "pods_running_elsewhere" in spec.expect.recovery and "deployment" not in types:
         path = "expect.recovery.pods_running_elsewhere"
         report(path, "no workload runs Pods", allowed="with a workload of type deployment")
+
+
+def _convictable(spec: Experiment, types: Collection[str], report: Report) -> None:
+    """A conviction by who would never get to judge, so that every run would fail."""
+    claimed = spec.expect.conviction
+    if claimed is None:
+        return
+    feeding = _FED_BY.get(claimed.by)
+    if feeding is not None and not feeding & set(types):
+        allowed = "with a workload of type " + " or ".join(sorted(feeding))
+        report("expect.conviction.by", f"no workload gives {claimed.by} anything to judge", allowed=allowed)
+    if claimed.by == "committed" and claimed.engine == "etcd":
+        message = "committed judges digests of logs, and the real etcd tells none"
+        report("expect.conviction.by", message, allowed="another checker, or another engine")
 
 
 # ---- both together
@@ -342,6 +369,10 @@ def _needs_no_api(shape: Topology, spec: Experiment, report: Report) -> None:
                 message,
                 allowed=f"{' or '.join(sorted(_WITHOUT_API))}, or a topology with a control plane",
             )
+    claimed = spec.expect.conviction
+    if claimed is not None and claimed.by in _OF_API:
+        message = f"topology {shape.name!r} has no control plane, so {claimed.by} has nothing to judge"
+        report("expect.conviction.by", message, allowed="a topology with a control plane")
     for phase in _OF_CONTROL_PLANE:
         if phase in spec.expect.recovery:
             message = f"topology {shape.name!r} has no control plane"

@@ -244,6 +244,16 @@ EXPECTED: dict[str, list[tuple[str, str]]] = {
     "two-load-balancers": [("nodes[1].count", "found 2 load balancers; allowed: at most one")],
     "world-unknown": [("world", "found 'simm'; allowed: one of real, sim; did you mean 'sim'?")],
     "conviction-by-nobody": [("expect.conviction.by", "is missing")],
+    "conviction-of-what-nobody-feeds": [
+        (
+            "expect.conviction.by",
+            "no workload gives linearizability anything to judge; allowed: with a workload of type create or register",
+        )
+    ],
+    "conviction-of-what-is-not-there": [
+        ("expect.conviction.by", "topology 'etcd-3' has no control plane, so takeovers has nothing to judge")
+    ],
+    "conviction-of-what-is-not-told": [("expect.conviction.by", "the real etcd tells none")],
     "conviction-unknown": [
         ("expect.conviction.engine", "did you mean 'pysyncobj-stock'?"),
         ("expect.conviction.by", "did you mean 'durability'?"),
