@@ -9,7 +9,19 @@ from typing import NamedTuple, Protocol
 
 from ha.spec.model import Fault, FaultName, Role, Target, Topology
 
-__all__ = ["FIELDS", "INSTANT", "OF_PROCESSES", "Fields", "disks", "enough", "fields", "foreign", "inside", "someone"]
+__all__ = [
+    "FIELDS",
+    "INSTANT",
+    "OF_PROCESSES",
+    "Fields",
+    "disks",
+    "enough",
+    "fields",
+    "foreign",
+    "inside",
+    "someone",
+    "taken",
+]
 
 
 class Report(Protocol):
@@ -106,11 +118,16 @@ def enough(fault: Fault, selected: int, shape: Topology, path: str, report: Repo
     a neighbour, and a bridge needs a node on either side.
     """
     least = FIELDS[fault.fault].least
-    taken = {"one": min(1, selected), "minority": (selected - 1) // 2, "majority": selected // 2 + 1}
-    found = taken.get(fault.target.take, selected)
+    found = taken(fault.target, selected)
     if selected and found < least:
         message = f"a {fault.fault} of {found} nodes of {shape.name!r} cuts nothing"
         report(f"{path}.target", message, allowed=f"a target of at least {least} nodes")
+
+
+def taken(target: Target, selected: int) -> int:
+    """How many nodes are hit of those that a target selects."""
+    parts = {"one": min(1, selected), "minority": (selected - 1) // 2, "majority": selected // 2 + 1}
+    return parts.get(target.take, selected)
 
 
 def someone(fault: Fault, hit: Collection[str], others: Collection[str], path: str, report: Report) -> None:

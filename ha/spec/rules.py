@@ -479,4 +479,11 @@ def advice(scenario: Scenario) -> list[str]:
     if shape.name not in spec.topologies and not files:
         named = ", ".join(spec.topologies)
         sentences.append(f"the claim of {spec.name} is made for {named}, not for {shape.name}")
+    for i, fault in enumerate(spec.faults):
+        emptied = faults.taken(fault.target, len(_selected(shape, fault.target.select)))
+        if fault.fault == "wipe-disk" and members - emptied < members // 2 + 1:
+            sentences.append(
+                f"faults[{i}] empties the disks of {emptied} of {members} etcd members of {shape.name} at once: no "
+                "majority is left that holds what was acknowledged, so it is lost, or never served again"
+            )
     return sentences

@@ -63,3 +63,21 @@ def test_report_refuses_what_is_no_run(tmp_path: Path) -> None:
     done = ha("report", tmp_path)
     assert done.returncode == 2
     assert str(tmp_path) in done.stderr
+
+
+def test_what_is_valid_but_unwise_is_noted(tmp_path: Path) -> None:
+    text = Path("chaos/disk-lost.yaml").read_text().replace("target: etcd-leader", "target: etcd-followers")
+    (tmp_path / "unwise.yaml").write_text(text)
+    done = ha("validate", tmp_path / "unwise.yaml")
+    assert done.returncode == 0
+    notes = done.stderr.splitlines()
+    assert [note.partition(" etcd members of ")[2].partition(" at once")[0] for note in notes] == [
+        "stacked-3",
+        "external-3",
+    ]
+    assert all(
+        note.startswith(f"ha: note: {tmp_path / 'unwise.yaml'}: faults[0] empties the disks of 2 of 3")
+        for note in notes
+    )
+    answer = json.loads(ha("validate", "--json", tmp_path / "unwise.yaml").stdout)
+    assert [f"ha: note: {note}" for note in answer["notes"]] == notes

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ha.spec import Scenario, Target, Topology
+from ha.spec import Experiment, Scenario, Target, Topology
 from ha.spec.load import SpecError, advice, catalogue, check_world, inputs, load, resolve, scenario
 from ha.spec.load import topology as topology_of
 from ha.spec.override import override
@@ -348,6 +348,47 @@ def test_advice_on_an_even_number_of_members_and_on_a_topology_not_named(tmp_pat
         ),
     ]
     assert advice(scenario("stacked-3")) == []
+
+
+WIPING = """\
+apiVersion: ha/v1
+kind: Experiment
+name: wiping
+claim: x
+topologies: [{topology}]
+duration: 10s
+workloads: [{{type: register}}]
+faults: [{{fault: wipe-disk, target: {target}, at: 3s, for: 1s}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("topology", "target", "emptied"),
+    [
+        ("stacked-3", "{select: etcd, take: majority}", "2 of 3"),
+        ("stacked-3", "control-plane", "3 of 3"),
+        ("external-5", "etcd-followers", "4 of 5"),
+        ("single-node", "etcd-leader", "1 of 1"),
+        ("stacked-3", "etcd-leader", None),
+        ("stacked-5", "{select: etcd, take: minority}", None),
+    ],
+)
+def test_advice_on_an_experiment_that_leaves_no_majority_a_disk(
+    topology: str, target: str, emptied: str | None, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "e.yaml", WIPING.format(topology=topology, target=target))
+    said = advice(scenario(path))
+    assert len(said) == (emptied is not None)
+    if emptied is not None:
+        assert f"faults[0] empties the disks of {emptied} etcd members of {topology} at once" in said[0]
+
+
+def test_no_experiment_of_the_catalogue_needs_advice() -> None:
+    experiments = [spec for spec in map(load, catalogue().values()) if isinstance(spec, Experiment)]
+    assert experiments
+    for spec in experiments:
+        for shape in spec.topologies:
+            assert advice(scenario(shape, spec.name)) == [], spec.name
 
 
 def test_name_with_a_newline_is_refused(tmp_path: Path) -> None:
