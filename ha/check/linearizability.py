@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 
 from ha.check.order import establish
 from ha.check.said import Conviction
+from ha.check.search import GAVE_UP, Limit
 from ha.check.undecided import settle
 from ha.history import Operation
 from ha.history.calls import Call
 from ha.history.columns import Columns
 
-__all__ = ["BUDGET", "Linearizability", "check", "check_columns"]
+__all__ = ["BUDGET", "Linearizability", "check", "check_columns", "gave_up"]
 
 BUDGET = 100_000
 """Configurations that the search may visit, over all keys one by one and once more together: some seconds."""
@@ -45,6 +46,14 @@ class Linearizability:
     operations: Sequence[Operation | Call] = ()
     keys: Sequence[str] = ()
     """Of which all operations together convict, where those named alone do not."""
+    limit: Limit | None = None
+    """At what the search gave up; of several keys the budget where that was it for any."""
+
+
+def gave_up(limit: Limit, visited: int, keys: Sequence[str], method: str) -> Linearizability:
+    """Undecided, on account of these keys."""
+    text = f"undecided after {visited:,} configurations, when {GAVE_UP[limit]}: {', '.join(keys)}"
+    return Linearizability(None, [text], method, limit=limit)
 
 
 def check(operations: Sequence[Operation], *, budget: int = BUDGET) -> Linearizability:
@@ -65,7 +74,6 @@ def check_columns(columns: Columns, *, budget: int = BUDGET) -> Linearizability:
     if not settled.keys:
         return Linearizability(True)
     method = f"by revision, and by search over {len(settled.keys)} keys ({settled.visited} configurations)"
-    if settled.verdict is None:
-        text = f"undecided after {settled.visited} configurations: {', '.join(settled.keys)}"
-        return Linearizability(None, [text], method)
+    if settled.limit is not None:
+        return gave_up(settled.limit, settled.visited, settled.keys, method)
     return Linearizability(True, [], method)

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar, cast
+from typing import Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 from ha.check.timeline import UNOBSERVED, Move, Node, Step, Timeline
 
-__all__ = ["Found", "Hopeless", "Step", "search"]
+__all__ = ["GAVE_UP", "Found", "Hopeless", "Limit", "Step", "search"]
 
 S = TypeVar("S", bound=Hashable)
 
@@ -34,13 +34,22 @@ _CONFIGURATION_BYTES = 500
 _TOLD_EVERY = 1000
 
 
+Limit: TypeAlias = Literal["budget", "memory"]
+"""What was used up when a search gave up."""
+GAVE_UP: Final[dict[Limit, str]] = {
+    "budget": "the budget was used up",
+    "memory": f"more would have taken over {MEMORY_BYTES >> 20:,} MiB of memory",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer: True, False or None (it gave up). `stuck`: the step that no order got past."""
+    """The answer: True, False or None (it gave up at `limit`). `stuck`: the step that no order got past."""
 
     verdict: bool | None
     visited: int
     stuck: int | None = None
+    limit: Limit | None = None
 
 
 Hopeless: TypeAlias = Callable[[int, S, list[int], bool], bool]
@@ -91,8 +100,10 @@ class _Search(Generic[S]):
             farthest = max(farthest, at)
             if self._is_dominated((at, state, changed), read, spent):
                 continue
-            if visited >= budget or visited + len(stack) >= self._most:
-                return Found(None, visited)
+            if visited >= budget:
+                return Found(None, visited, limit="budget")
+            if visited + len(stack) >= self._most:
+                return Found(None, visited, limit="memory")
             visited += 1
             if not visited % _TOLD_EVERY:
                 tell(visited)

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 from ha.check.order import Entry, Order
 from ha.check.said import Conviction
-from ha.check.search import Found, Step, search
+from ha.check.search import Found, Limit, Step, search
 
 __all__ = ["Settled", "settle"]
 
@@ -33,11 +33,12 @@ _Labels: TypeAlias = dict[int, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """`verdict` True or None (the budget was exhausted on `keys`); a refutation is raised as Conviction."""
+    """`verdict` True or None (it gave up on `keys` at `limit`); a refutation is raised as Conviction."""
 
     verdict: bool | None
     visited: int
     keys: list[str] = field(default_factory=list)
+    limit: Limit | None = None
 
 
 def settle(order: Order, *, budget: int) -> Settled:
@@ -49,19 +50,21 @@ def settle(order: Order, *, budget: int) -> Settled:
     if not undecided:
         return Settled(True, 0)
     visited = 0
-    unknown = []
+    unknown, limits = [], set()
     for key in undecided:
         found = _search(order, [key], max(1, budget // len(undecided)))
         visited += found.visited
-        unknown += [key] if found.verdict is None else []
+        if found.limit is not None:
+            unknown.append(key)
+            limits.add(found.limit)
     if unknown:
-        return Settled(None, visited, list(map(order.name, unknown)))
+        return Settled(None, visited, list(map(order.name, unknown)), "budget" if "budget" in limits else "memory")
     together = undecided + order.forked
     if len(together) > 1:
         found = _search(order, together, budget)
         visited += found.visited
         if found.verdict is None:
-            return Settled(None, visited, list(map(order.name, together)))
+            return Settled(None, visited, list(map(order.name, together)), found.limit)
     return Settled(True, visited, list(map(order.name, undecided)))
 
 

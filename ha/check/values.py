@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ha.check.linearizability import Linearizability
+from ha.check.linearizability import Linearizability, gave_up
 from ha.check.registers import Value, growth, says_something, step
-from ha.check.search import Found, Hopeless, search
+from ha.check.search import Found, Hopeless, Limit, search
 from ha.check.timeline import Timeline
 from ha.history.calls import Call
 
@@ -41,6 +41,7 @@ def check(
     visited, share, backwards = 0, _FIRST_BUDGET, False
     while left:
         unknown: list[_Key] = []
+        limits: set[Limit] = set()
         for number, key in enumerate(left):
             tell = partial(_tell, progress, len(left) - number + len(unknown), visited)
             found = key.search(initial, min(share, budget - visited), backwards=backwards, tell=tell)
@@ -48,13 +49,14 @@ def check(
             if found.verdict is False:
                 reason = f"no order of the operations on {key.name} explains all answers"
                 return Linearizability(False, [reason], _method(visited), key.calls)
-            if found.verdict is None:
+            if found.limit is not None:
                 unknown.append(key)
+                limits.add(found.limit)
             else:
                 key.forget()
         if unknown and (visited >= budget or share >= budget):
-            names = ", ".join(key.name for key in unknown)
-            return Linearizability(None, [f"undecided after {visited:,} configurations: {names}"], _method(visited))
+            limit: Limit = "budget" if "budget" in limits else "memory"
+            return gave_up(limit, visited, [key.name for key in unknown], _method(visited))
         left, share, backwards = unknown, share * _GROWTH, not backwards
     return Linearizability(True, [], _method(visited))
 

@@ -113,6 +113,7 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
         shrunk_s=round(perf_counter() - checked_s, 6),
         method=judgement.method,
         explanation=reasons,
+        gave_up=None if judgement.objects is None else judgement.objects.limit,
         counterexample=shown,
         unit=history.unit,
         picture=_draw(shown, f"{file.name}: {reasons[0]}", history.unit, target) if shown else None,

@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from ha.check.search import Limit
 from ha.history.act import Act
 from ha.report import words
 from ha.report.progress import live_display
@@ -27,6 +28,12 @@ _SIGNS: dict[Ruling, str] = {"linearizable": "✓", "not linearizable": "✗", "
 _STYLES: dict[Ruling, str] = {
     "linearizable": "bold green", "not linearizable": "bold red", "undecided": "bold yellow"
 }  # fmt: skip
+_ADVICE: dict[Limit, str] = {
+    "budget": "--budget N allows more, and takes longer in proportion.",
+    "memory": "A larger --budget does not help; a shorter history may, or fewer clients at once, or fewer outcomes "
+    "that stayed unknown.",
+}
+"""By what was used up, what may lead to a verdict."""
 _PERIOD_S = 0.2
 _FIRST_LINE_S = 5.0
 
@@ -46,6 +53,8 @@ class CheckedHistory(msgspec.Struct, frozen=True, kw_only=True):
     shrunk_s: float
     method: str
     explanation: Sequence[str] = ()
+    gave_up: Limit | None = None
+    """Undecided: what was used up."""
     counterexample: Sequence[Act] = ()
     """The few operations that no order explains."""
     unit: Literal["s", "line"] = "s"
@@ -80,6 +89,8 @@ def _at_length(one: CheckedHistory) -> RenderableType:
         head.append("\nIts last line was not written to the end, and is left out.", style="yellow")
     for line in one.explanation:
         head.append(f"\n{line[:1].upper()}{line[1:]}", style="red" if one.verdict == "not linearizable" else "yellow")
+    if one.gave_up is not None:
+        head.append(f"\n{_ADVICE[one.gave_up]}")
     parts: list[RenderableType] = [head, *([_acts(one)] if one.counterexample else [])]
     return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
 
@@ -107,7 +118,7 @@ def _table(found: Sequence[CheckedHistory]) -> RenderableType:
         if one.counterexample:
             shown = f"{len(one.counterexample)} operations" + (f": {one.picture}" if one.picture else "")
         elif one.verdict == "undecided":
-            shown = one.verdict
+            shown = f"undecided: {one.gave_up} used up"
         if one.torn:
             shown = "; ".join(filter(None, [shown, "without its torn last line"]))
         sign, method = mark(_SIGNS[one.verdict]), Text(one.method.partition(" (")[0])
@@ -121,7 +132,8 @@ def _table(found: Sequence[CheckedHistory]) -> RenderableType:
         )
     rulings = [one.verdict for one in found]
     counts = [f"{rulings.count(ruling):,} {ruling}" for ruling in _SIGNS if ruling in rulings]
-    return Group(table, Text(f"\n{words.count(len(found))} histories: {', '.join(counts)}"))
+    advice = [_ADVICE[limit] for limit in _ADVICE if any(one.gave_up == limit for one in found)]
+    return Group(table, Text("\n".join([f"\n{words.count(len(found))} histories: {', '.join(counts)}", *advice])))
 
 
 def _place(files: Sequence[str]) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from ha.check.search import Step, search
+from ha.check.search import Found, Step, search
 from ha.check.timeline import Timeline
 
 
@@ -54,14 +54,15 @@ def test_step_with_several_effects_is_tried_with_each():
 
 def test_budget_ends_the_search_without_a_verdict():
     steps = [put(str(i), 0) for i in range(8)] + [get("never", 1, 2)]
-    assert verdict(*steps, budget=5).verdict is None
+    assert verdict(*steps, budget=5) == Found(None, 5, limit="budget")
     assert verdict(*steps, budget=100_000).verdict is False
 
 
 def test_memory_ends_the_search_without_a_verdict(monkeypatch):
     steps = [put(str(i), 0) for i in range(8)] + [get("never", 1, 2)]
     monkeypatch.setattr("ha.check.search.MEMORY_BYTES", 10_000)
-    assert verdict(*steps, budget=100_000).verdict is None
+    found = verdict(*steps, budget=100_000)
+    assert (found.verdict, found.limit) == (None, "memory")
 
 
 def test_step_that_reads_may_be_one_that_changes_as_well():

@@ -109,7 +109,8 @@ def hard(key: str) -> list[Call]:
 def test_exhausted_budget_is_unknown_and_never_a_verdict():
     found = check(hard("x"), initial=None, budget=10)
     assert found.verdict is None
-    assert found.explanation == ["undecided after 10 configurations: x"]
+    assert found.explanation == ["undecided after 10 configurations, when the budget was used up: x"]
+    assert found.limit == "budget"
     assert found.operations == ()
 
 

@@ -93,7 +93,21 @@ def test_exhausted_budget_is_undecided(capsys):
     assert check(RECORDED / "jepsen" / "etcd_057.log", "--budget", "5") == exits.INCONCLUSIVE
     out = capsys.readouterr().out
     assert "? Undecided" in out
-    assert "Undecided after 5 configurations: register" in out
+    assert "Undecided after 5 configurations, when the budget was used up: register" in out
+    assert "--budget N allows more" in out
+
+
+def test_exhausted_memory_is_told_from_an_exhausted_budget(capsys, monkeypatch):
+    monkeypatch.setattr("ha.check.search.MEMORY_BYTES", 10_000)
+    hard = RECORDED / "jepsen" / "etcd_057.log"
+    assert check(hard) == exits.INCONCLUSIVE
+    out = capsys.readouterr().out
+    assert "MiB of memory: register" in out
+    assert "A larger --budget does not help" in out
+    assert check(hard, RECORDED / "jepsen" / "etcd_002.log") != exits.OK
+    out = capsys.readouterr().out
+    assert "undecided: memory used up" in out
+    assert "A larger --budget does not help" in out
 
 
 def test_operations_on_the_store_are_held_against_its_model(tmp_path, capsys):
