@@ -94,7 +94,7 @@ def lane_groups(run: Run) -> list[LaneGroup]:
         ),
         LaneGroup(
             "Raft",
-            "Full height: leader. Lower and pale: follower. A thin line: not reachable.",
+            "Full height: leader. Pale: follower. Amber: knows no leader. A thin line: not reachable.",
             _raft(events, span),
         ),
         LaneGroup(

@@ -253,6 +253,7 @@ def _fault(fault: FaultRecord, *, fold: bool) -> Markup:
 def cluster_facts(result: Result) -> Markup:
     """Where and with what it ran, and how to run it again."""
     machine = result.machine
+    has_balancer = any(node.role == "load-balancer" for node in result.nodes)
     place = [
         ("system", machine.system),
         ("cores", str(machine.cores)),
@@ -264,7 +265,8 @@ def cluster_facts(result: Result) -> Markup:
         ("started", result.started),
         ("duration", words.seconds(result.duration_s)),
         ("world", result.world),
-        ("etcd engine", result.engine),
+        ("etcd", result.engine),
+        *([("load balancer", words.load_balancer(result))] if has_balancer else []),
         ("seed", str(result.seed)),
         ("load", words.schedule(result.arrivals)),
     ]
@@ -280,7 +282,7 @@ def cluster_facts(result: Result) -> Markup:
             el("div", el("h3", "Run"), fact_table(how)),
             el("div", el("h3", "Machine and versions"), fact_table(place)),
             el("div", el("h3", f"Timings: {result.timings}"), fact_table(_timings(result))),
-            class_="columns",
+            class_="columns facts",
         ),
         _memory(result) if result.memory_bytes else None,
     )

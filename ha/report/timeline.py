@@ -19,7 +19,7 @@ _HEIGHTS: dict[State, tuple[float, float]] = {
     "held": (0, 18),
     "phase": (0, 18),
     "fault": (0, 18),
-    "part": (6, 12),
+    "part": (5, 13),
     "calm": (3, 15),
     "bad": (15.5, 2.5),
 }

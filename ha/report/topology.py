@@ -15,12 +15,12 @@ import msgspec
 from ha.history import MemberSample
 from ha.history.result import NodeRecord, Run
 from ha.report.markup import Markup, el, fragment
-from ha.report.words import plural
+from ha.report.words import load_balancer, plural
 
 __all__ = ["picture"]
 
 _HEAD, _CHIP = 46.0, 23.0
-_TITLE, _ARROW, _BOX = 34.0, 34.0, 44.0
+_TITLE, _ARROW, _BOX, _LINE = 34.0, 34.0, 44.0, 15.0
 _COUNTED = {"control-plane": "control-plane node", "etcd": "etcd host", "load-balancer": "load balancer"}
 _ROLE_TITLES = {"control-plane": "Control plane", "etcd": "etcd hosts", "worker": "Workers"}
 
@@ -67,6 +67,8 @@ def _summary(run: Run) -> str:
     for node in run.result.nodes:
         counts[node.role] = counts.get(node.role, 0) + 1
     parts = ", ".join(plural(n, _COUNTED.get(role, role)) for role, n in counts.items())
+    if "load-balancer" in counts:
+        parts += f" ({load_balancer(run.result)})"
     if "control-plane" not in counts:
         store = "the store alone: clients ask its members"
     elif _external(run):
@@ -89,7 +91,7 @@ def _draw(run: Run, drawing: _Drawing, summary: str) -> Markup:
         by_role.setdefault(node.role, []).append(node)
     marks = _marks(run)
     balancer = next(iter(by_role.get("load-balancer", [])), None)
-    front = _front(drawing, balancer, marks)
+    front = _front(drawing, balancer, load_balancer(run.result), marks)
     if "control-plane" in by_role:
         _arrow(drawing, "")
         _group(drawing, "control-plane", by_role["control-plane"], marks)
@@ -111,33 +113,44 @@ def _draw(run: Run, drawing: _Drawing, summary: str) -> Markup:
     )
 
 
-def _front(drawing: _Drawing, balancer: NodeRecord | None, marks: dict[str, _Mark]) -> float:
-    """Clients and the load balancer; returns the middle height of what the kubelets talk to."""
-    middle = drawing.y + _BOX / 2
+def _front(drawing: _Drawing, balancer: NodeRecord | None, program: str, marks: dict[str, _Mark]) -> float:
+    """Clients and the load balancer, which is this program; returns the middle height of what the kubelets talk to."""
+    height = _BOX if balancer is None else _BOX + _LINE
+    middle = drawing.y + height / 2
     if balancer is None:
         width = 120.0
         x = (drawing.width - 16 - width) / 2
-        drawing.add(_box(x, drawing.y, width, "clients", "", class_="t-clients"))
+        drawing.add(_box(x, drawing.y, width, height, "clients", class_="t-clients"))
     else:
         width = 150.0 if drawing.columns > 2 else 126.0
         x = (drawing.width - 16 - width) / 2
         hit = bool(balancer.name in marks and marks[balancer.name].faults)
         drawing.add(
-            _box(x - 98, drawing.y, 72, "clients", "", class_="t-clients"),
+            _box(x - 98, middle - _BOX / 2, 72, _BOX, "clients", class_="t-clients"),
             _line(x - 26, middle, x - 2, middle, arrow=True),
-            _box(x, drawing.y, width, "load balancer", balancer.address, class_="t-balancer" + (" hit" if hit else "")),
+            _box(
+                x,
+                drawing.y,
+                width,
+                height,
+                "load balancer",
+                program,
+                balancer.address,
+                class_="t-balancer" + (" hit" if hit else ""),
+            ),
         )
-    drawing.y += _BOX
+    drawing.y += height
     return middle
 
 
-def _box(x: float, y: float, width: float, title: str, subtitle: str, *, class_: str) -> Markup:
+def _box(x: float, y: float, width: float, height: float, title: str, *lines: str, class_: str) -> Markup:
     middle = x + width / 2
+    first = y + (height - _LINE * len(lines)) / 2 + 5
     return el(
         "g",
-        el("rect", x=x, y=y, width=width, height=_BOX, rx=8, class_="t-box"),
-        _text(middle, y + (19 if subtitle else 27), title, "t-name t-mid"),
-        _text(middle, y + 35, subtitle, "t-small t-mid") if subtitle else None,
+        el("rect", x=x, y=y, width=width, height=height, rx=8, class_="t-box"),
+        _text(middle, first, title, "t-name t-mid"),
+        *(_text(middle, first + _LINE * i, line, "t-small t-mid") for i, line in enumerate(lines, start=1)),
         class_=class_,
     )
 

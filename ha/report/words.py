@@ -119,6 +119,12 @@ def world(result: Result) -> str:
     return f"simulated world, {seconds(result.duration_s)} of virtual time in {seconds(result.wall_s)}"
 
 
+def load_balancer(result: Result) -> str:
+    """Which program stands before the API servers, without what a distribution adds to its version."""
+    version = result.versions.get("haproxy")
+    return "embedded" if version is None else f"{_PROGRAMS_OF_OTHERS['haproxy']} {version.partition('-')[0]}"
+
+
 def times(ratio: float | None) -> str:
     """A ratio, as a multiple."""
     return "" if ratio is None else f"{ratio:.3g} x"
@@ -135,7 +141,7 @@ def milliseconds(value: float | None) -> str:
 
 def bytes_text(value: int) -> str:
     """In MiB."""
-    return f"{value / _MIB:.0f} MiB" if value >= 10 * _MIB else f"{value / _MIB:.1f} MiB"
+    return f"{value / _MIB:,.0f} MiB" if value >= 10 * _MIB else f"{value / _MIB:.1f} MiB"
 
 
 def count(value: int) -> str:

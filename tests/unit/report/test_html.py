@@ -5,10 +5,12 @@ import msgspec
 import pytest
 
 from ha.history.result import Claim, Run, Unavailability, WatchCounts
-from ha.report import html
+from ha.report import html, timeline
+from ha.report.page import asset
 from tests.unit.report.sample import sample
 
 VOID = {"meta", "br", "link", "rect", "line", "path", "circle", "polyline"}
+CSS = asset("assets", "report.css")
 ATTACK = "<script>alert(1)</script>\"'&\x00"
 
 
@@ -206,3 +208,27 @@ def test_many_faults_are_folded_behind_the_worst_of_all(run: Run) -> None:
     words = Page(html.render(msgspec.structs.replace(run, result=result))).words
     assert "The worst of all" in words
     assert "Each of the 9 faults" in words
+
+
+def test_load_balancer_is_pictured_with_its_program(run: Run, page: Page) -> None:
+    assert "load balancer embedded" in page.words
+    assert "1 load balancer (embedded)" in page.words
+    versions = {**run.result.versions, "haproxy": "2.6.12-1+deb12u4"}
+    other = msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, versions=versions))
+    words = Page(html.render(other)).words
+    assert "load balancer HAProxy 2.6.12" in words
+    assert "embedded" not in words
+
+
+def test_lanes_are_as_wide_as_the_longest_component() -> None:
+    """By what a letter of the page's font takes on the average, measured in browsers."""
+    gutter_px = re.search(r"--gutter: (\d+)px", CSS)
+    assert gutter_px is not None
+    assert int(gutter_px[1]) - 12 >= 7.2 * len("cloud-controller-manager")
+
+
+def test_words_of_a_lower_bar_stand_within_it() -> None:
+    y, height = timeline._HEIGHTS["part"]
+    look = re.search(r"\.l-part \{ top: (\d+)px; height: (\d+)px; line-height: (\d+)px", CSS)
+    assert look is not None
+    assert [int(figure) for figure in look.groups()] == [3 + y, height, height]
