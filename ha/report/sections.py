@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ha.history.result import PHASES, FaultRecord, Recovery, Result, Run, Unavailability
 from ha.report import words
@@ -54,7 +54,11 @@ def tiles(result: Result) -> Markup:
     unanswered = f"writes; {words.count(write.fail)} refused, {words.count(write.info)} unknown" if write else "writes"
     shown = [
         ("Acknowledged", words.count(write.ok) if write else "none", unanswered),
-        ("Lost", words.count(result.checks.lost_writes), "of them; " + words.linearizable(result.checks.linearizable)),
+        (
+            "Lost",
+            words.count(result.checks.lost_writes),
+            "acknowledged writes; " + words.linearizable(result.checks.linearizable),
+        ),
         ("Longest write outage", *_outage_tile(result.unavailability.get("write"))),
         ("Write latency", words.milliseconds(write.p50_ms if write else None), _tail(result)),
         ("Ready in", words.seconds(result.ready_s), _machines(result)),
@@ -97,12 +101,19 @@ def _tail(result: Result) -> str:
 def judgements(result: Result) -> Markup:
     """Safety and claims."""
     rows = [_judgement(expectation, found, words.held(ok)) for expectation, found, ok in words.judgements(result)]
-    explanation = el("ul", [el("li", line) for line in result.checks.explanation], class_="explanation")
     return fragment(
         grid(["", "Expectation", "Measured"], rows, signs=True),
-        explanation if result.checks.explanation else None,
+        _explanation(result.checks.explanation),
         _counterexample(result) if result.checks.counterexample else None,
     )
+
+
+def _explanation(lines: Sequence[str]) -> Markup:
+    shown, more = lines[: words.SENTENCES], lines[words.SENTENCES :]
+    listed = [el("ul", [el("li", line) for line in part], class_="explanation") for part in (shown, more) if part]
+    if more:
+        listed[1] = el("details", el("summary", f"{words.count(len(more))} more"), listed[1])
+    return fragment(listed)
 
 
 def _counterexample(result: Result) -> Markup:

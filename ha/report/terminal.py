@@ -82,8 +82,10 @@ def _judgements(result: Result) -> Table:
 
 def _explanation(result: Result) -> Text | None:
     """What convicted the run, a paragraph each: too long for a column of a table."""
-    lines = result.checks.explanation
-    return Text("\n".join(f"✗ {line}" for line in lines), style="red") if lines else None
+    lines = [f"✗ {line}" for line in result.checks.explanation[: words.SENTENCES]]
+    more = len(result.checks.explanation) - len(lines)
+    lines += [f"  and {words.count(more)} more, in the report"] if more else []
+    return Text("\n".join(lines), style="red") if lines else None
 
 
 def _operations(result: Result) -> Table:

@@ -125,6 +125,10 @@ def load_balancer(result: Result) -> str:
     return "embedded" if version is None else f"{_PROGRAMS_OF_OTHERS['haproxy']} {version.partition('-')[0]}"
 
 
+SENTENCES = 20
+"""So many of those that convict a run are shown at once: a store that lost everything has hundreds of them."""
+
+
 def times(ratio: float | None) -> str:
     """A ratio, as a multiple."""
     return "" if ratio is None else f"{ratio:.3g} x"

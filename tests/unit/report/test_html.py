@@ -232,3 +232,12 @@ def test_words_of_a_lower_bar_stand_within_it() -> None:
     look = re.search(r"\.l-part \{ top: (\d+)px; height: (\d+)px; line-height: (\d+)px", CSS)
     assert look is not None
     assert [int(figure) for figure in look.groups()] == [3 + y, height, height]
+
+
+def test_of_hundreds_of_sentences_all_but_the_first_are_folded(run: Run) -> None:
+    lost = [f"acknowledged, then gone: number {i}." for i in range(246)]
+    checks = msgspec.structs.replace(run.result.checks, explanation=lost)
+    page = html.render(msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, checks=checks)))
+    shown, _, folded = page.partition("<summary>226 more</summary>")
+    assert (shown.count("then gone"), folded.count("then gone")) == (20, 226)
+    assert "number 245." in Page(page).words

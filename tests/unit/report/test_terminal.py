@@ -166,3 +166,11 @@ def test_requests_that_clients_had_no_time_for_are_told() -> None:
     half = ArrivalCounts(rate_per_s=100, due=500, taken=275, late=270, lateness_max_s=2.2)
     text = words.schedule({"create": half})
     assert text == "275 requests, 100/s in an open loop; 225 that were due never asked; 270 asked late, 2.20 s at most"
+
+
+def test_of_hundreds_of_sentences_the_first_are_printed_and_the_rest_counted() -> None:
+    lost = [f"acknowledged, then gone: number {i}." for i in range(246)]
+    text = printed(msgspec.structs.replace(RESULT, checks=msgspec.structs.replace(RESULT.checks, explanation=lost)))
+    assert text.count("then gone") == words.SENTENCES
+    assert "number 19." in text
+    assert "and 226 more, in the report" in text
