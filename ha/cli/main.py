@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return _run(arguments)
+    except BrokenPipeError:
+        return exits.READER_GONE
     finally:
         _drop_broken_streams()
 

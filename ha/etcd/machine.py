@@ -7,7 +7,7 @@ and no randomness, returns errors as `Fault` values and never raises. Observers 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import msgspec
@@ -96,16 +96,16 @@ class EtcdMachine:
         ttls_s = sorted(self.leases.ttls_s.items())
         sizes = (len(store.base), len(store.log))
         head = _Head(_SNAPSHOT_VERSION, store.revision, store.compact_revision, *sizes, ttls_s, self.lessor_term)
-        return chain([msgspec.msgpack.encode(head)], _parts(store.base + store.log))
+        return chain([msgspec.msgpack.encode(head)], _parts(chain(store.base, store.log)))
 
     def restore(self, parts: Iterator[bytes]) -> None:
         """Replace the whole state. Raises msgspec.MsgspecError when the parts are not those of a snapshot."""
-        head = msgspec.msgpack.decode(next(parts), type=_Head)
+        head = msgspec.msgpack.decode(next(parts, b""), type=_Head)
         if head.version != _SNAPSHOT_VERSION:
             raise msgspec.ValidationError(f"snapshot version {head.version} is not {_SNAPSHOT_VERSION}")
-        kvs: list[KeyValue] = []
-        while len(kvs) < head.base_total + head.log_total:
-            kvs += [KeyValue(*row) for row in _decode_rows(next(parts))]
+        kvs = [KeyValue(*row) for part in parts for row in _decode_rows(part)]
+        if len(kvs) != head.base_total + head.log_total:
+            raise msgspec.ValidationError(f"{len(kvs)} versions in place of {head.base_total} and {head.log_total}")
         base, log = kvs[: head.base_total], kvs[head.base_total :]
         self.store = Store.restored(Snapshot(head.revision, head.compact_revision, base, log))
         self.leases = Leases(dict(head.ttls_s))
@@ -165,7 +165,7 @@ class EtcdMachine:
                 observer.committed(self.store.revision, changes)
 
 
-def _parts(kvs: Sequence[KeyValue]) -> Iterator[bytes]:
+def _parts(kvs: Iterable[KeyValue]) -> Iterator[bytes]:
     rows: list[_Row] = []
     size_bytes = 0
     for kv in kvs:

@@ -119,8 +119,8 @@ class RaftCore(Elections):
         return SyncObjConf(
             autoTick=False,
             appendEntriesPeriod=timing.heartbeat_s,
-            raftMinTimeout=timing.election_s,
-            raftMaxTimeout=2 * timing.election_s,
+            raftMinTimeout=timing.patience_s,
+            raftMaxTimeout=timing.patience_s + timing.election_s,
             leaderFallbackTimeout=timing.election_s,
             connectionTimeout=max(3.5, 2 * timing.election_s),
             dynamicMembershipChange=False,
@@ -457,10 +457,10 @@ class RaftCore(Elections):
         than the log does, however large the state is.
         """
         written = self.journal.bytes_since_rewrite
-        state = self.journal.snapshot.size_bytes if self.journal.snapshot is not None else 0
-        if state > SMALL_STATE_BYTES and written < max(state, min(LOG_PER_STATE * state, COMPACT_BYTES)):
+        if entries < self._timing.snapshot_every and written <= COMPACT_BYTES:
             return False
-        return entries >= self._timing.snapshot_every or written > COMPACT_BYTES
+        state = self.journal.snapshot.size_bytes if self.journal.snapshot is not None else 0
+        return state <= SMALL_STATE_BYTES or written >= max(state, min(LOG_PER_STATE * state, COMPACT_BYTES))
 
 
 _HANDLERS: dict[type[RaftMessage], Callable[..., None]] = {

@@ -201,7 +201,7 @@ class Journal:
 
     @property
     def is_being_rewritten(self) -> bool:
-        """Whether the last `compact` has not had its effect on the disk yet."""
+        """Whether the last `compact` has not had its effect on disk and log yet."""
         return self._next is not None
 
     @property
@@ -252,8 +252,7 @@ class Journal:
         assert self.first_index <= keep_from <= index, "a snapshot and its log must meet"
         self._drop_next()
         entries = self.entries[keep_from - self.first_index :]
-        self._next = self._generation(Snapshot(index, self.term_at(index), []), entries)
-        self._next.missing = state
+        self._next = self._generation(Snapshot(index, self.term_at(index), []), entries, state)
         self.bytes_since_rewrite = 0
 
     def install(self, snapshot: Snapshot) -> None:
@@ -271,13 +270,15 @@ class Journal:
             self._next.since.append(record)
         self.bytes_since_rewrite += len(record)
 
-    def _generation(self, snapshot: Snapshot | None, entries: list[Entry]) -> _Generation:
+    def _generation(
+        self, snapshot: Snapshot | None, entries: list[Entry], missing: Iterable[bytes] = ()
+    ) -> _Generation:
         head = [
             encode_record(Kind.INCARNATION, self.incarnation),
             self._disk_record(),
             encode_record(Kind.VOTE, self.term, 0, (self.vote or "").encode()),
         ]
-        return _Generation(head, snapshot, entries)
+        return _Generation(head, snapshot, entries, missing)
 
     def _drop_next(self) -> None:
         if self._next is not None and self._next.file is not None:

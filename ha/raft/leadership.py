@@ -48,4 +48,4 @@ class Leadership:
             while self.leader is None:
                 await self._changed.wait()
         if self.leader is None:
-            raise NoLeaderError("no leader was elected within an election timeout")
+            raise NoLeaderError("no leader was elected within two election timeouts")

@@ -18,8 +18,8 @@ The file is a sequence of *batches*; a batch is everything that one sync made du
     | disk        | its identity   | 1: a member's | its founders   |  0: a learner's (`ha.raft.membership`)
 
 One CRC per batch rather than per record, because a batch is what becomes durable as a whole: the next batch is
-written only after the sync of this one returned. Files come into being whole (`Disk.publish`), so the first batch,
-with the snapshot, is never torn and must check; it does without what follows here.
+written only after the sync of this one returned. Files come into being whole (`Disk.replace`, `Disk.publish`), so the
+first batch, with the snapshot, is never torn and must check; it does without what follows here.
 
 **Torn or rotten?** A batch at the end that does not check is either a write that was under way when the machine
 stopped: nothing in it was acknowledged, and it is dropped. Or it was durable, acknowledged, and is damaged: that is

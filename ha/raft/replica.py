@@ -20,7 +20,7 @@ A learner (`ha.raft.membership`) keeps what is proposed to it until it is a memb
 **Reads.** A barrier asks the leader for a read index (`ha.raft.reads`) and waits until this member has applied it.
 Barriers that arrive in one turn share a question.
 
-Neither waits for a leader longer than the longest election timeout, and then says that nothing was done. Once
+Neither waits for a leader longer than two election timeouts, and then says that nothing was done. Once
 there was one, a command or a barrier waits until its caller gives up, over any number of further elections: only
 the caller knows for how long it is of use.
 """
@@ -72,7 +72,7 @@ class StateMachine(Protocol):
         ...
 
     def restore(self, parts: Iterator[bytes]) -> None:
-        """Replace the whole state by what `snapshot` gave, taking as many parts."""
+        """Replace the whole state by what `snapshot` gave."""
         ...
 
 

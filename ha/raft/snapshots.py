@@ -22,7 +22,7 @@ __all__ = ["Incoming", "Transfer", "pack", "unpack"]
 
 CHUNK_BYTES = 512 << 10
 PIECE_BYTES = 256 << 10
-"""At least: small parts travel together."""
+"""At least: small parts travel together. A chunk ends where its piece does."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -79,7 +79,7 @@ def _cut(pieces: Sequence[bytes], offset: int, max_bytes: int) -> bytes:
         if offset < len(piece):
             return piece[offset : offset + max_bytes]
         offset -= len(piece)
-    return b""
+    raise AssertionError("whoever has all of it asks for no more")
 
 
 class Incoming:

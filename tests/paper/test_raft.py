@@ -255,6 +255,17 @@ def test_a_voter_denies_its_vote_to_a_log_less_up_to_date(last_index: int, last_
     assert bool(answers(made, "B")) == granted
 
 
+@pytest.mark.parametrize(("late_s", "granted"), [(-0.001, False), (0.001, True)])
+def test_a_voter_is_loyal_for_the_shortest_election_timeout(late_s: float, *, granted: bool) -> None:
+    """Thesis 4.2.3. For longer, and whoever draws the shortest would be refused, and wait once more."""
+    made = schedule()
+    made.members["B"].receive("A", Append(2, 1, 1, 1, 0, []))
+    made.take()
+    made.now += ELECTION_S - HEARTBEAT_S + late_s
+    made.members["B"].receive("C", PreVote(8, 9, 9, 1))
+    assert bool(answers(made, "B")) == granted
+
+
 def test_only_entries_of_the_leaders_own_term_are_committed_by_counting() -> None:
     """Paper 5.4.2, figure 8: an entry of an earlier term on a majority is not committed by that."""
     made = schedule("ABCDE")

@@ -40,6 +40,8 @@ def test_an_output_that_is_closed_takes_everything(redirect: str) -> None:
     [
         ("stdout", "validate single-node"),
         ("stderr", "validate no-such-thing"),
+        ("stderr", "run no-such-thing"),
+        ("stderr", "report no-such-directory"),
         ("stderr", "run single-node --world sim --seed 1"),  # its progress
     ],
 )

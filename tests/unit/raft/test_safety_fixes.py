@@ -360,10 +360,11 @@ async def test_08_the_log_is_compacted_atomically_ours(autojump_clock) -> None:
         for index in range(2, 101):
             journal.append(b"x", index, 1)
         await journal.sync()
-        disk.device.sync_s = (1, 1)
         journal.compact(50, [b""], 50)
+        await journal.rewrite()
+        disk.device.sync_s = (1, 1)
         with trio.move_on_after(0.5):
-            await journal.rewrite()
+            await journal.sync()
         disk.device.detach(power_lost=False)
         assert (await Journal.open(disk, "journal")).last_index == 100
 
