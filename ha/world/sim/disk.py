@@ -92,9 +92,10 @@ class Flipped:
         content.flipped.append(self)
         self._flip()
 
-    def put_right(self, disk: SimDisk) -> bool:
-        """Flip it back; False when it is gone: its file was replaced, removed, cut, or written anew there."""
-        there = disk.holds(self.path, self._content) and self._content.durable[self._around] == self._was
+    def put_right(self, disks: Iterable[SimDisk]) -> bool:
+        """Flip it back; False when none of them has it: its file was replaced, removed, cut, or written anew."""
+        is_held = any(disk.holds(self.path, self._content) for disk in disks)
+        there = is_held and self._content.durable[self._around] == self._was
         if there:
             self._flip()
         self._content.flipped.remove(self)

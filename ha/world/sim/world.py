@@ -437,7 +437,7 @@ class SimWorld:
         return flipped
 
     def _put_right(self, disturbance: BitFlip, flipped: Flipped) -> str:
-        there = any(flipped.put_right(disk) for disk in self._disks_hit(disturbance))
+        there = flipped.put_right(self._disks_hit(disturbance))
         return "put right" if there else "gone with its file"
 
     def _counted(self, disturbance: Disturbance) -> dict[str, int]:

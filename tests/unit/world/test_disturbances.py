@@ -520,6 +520,19 @@ async def test_a_flipped_bit_is_one_bit_and_put_right_again(world: Bench) -> Non
 
 
 @in_both_worlds
+async def test_a_bit_is_put_right_on_whichever_disk_of_the_node_it_was_flipped(world: Bench) -> None:
+    content = b"\x55" * 100
+    await world.disk("a", "one").replace("f", b"")
+    await world.disk("a", "two").replace("f", content)
+    await world.impose(BitFlip("a"))
+    assert (await world.lift(BitFlip("a")))["bit"] == "put right"
+    assert world.disk("a", "two").read("f") == content
+    await world.impose(BitFlip("a"))
+    await world.disk("a", "two").replace("f", content)
+    assert (await world.lift(BitFlip("a")))["bit"] == "gone with its file"
+
+
+@in_both_worlds
 async def test_flipped_bits_near_each_other_are_put_right_in_any_order(world: Bench) -> None:
     content = b"\x55" * 20
     await world.disk("a").replace("f", content)
