@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from ha.world.sim.replacing import replaced
+
 __all__ = ["EscapeError", "watched"]
 
 _FUNCTIONS: dict[ModuleType, tuple[str, ...]] = {
@@ -74,13 +76,9 @@ def watched(is_component: Callable[[], bool]) -> Iterator[None]:
         (threading.Thread, "start", guarded(threading.Thread.start, "threading.Thread.start")),
         (random.Random, "seed", seed_given),
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
-    for owner, name, patched in patches:
-        setattr(owner, name, patched)
     try:
-        yield
+        with replaced(patches):
+            yield
     finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
         if escapes:
             raise EscapeError("; ".join(dict.fromkeys(escapes)))

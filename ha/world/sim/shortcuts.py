@@ -6,8 +6,8 @@ Nothing happens otherwise than it did, or in another order: a simulation without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from math import inf
 from types import coroutine
 from typing import Any
@@ -17,16 +17,16 @@ import trio
 from trio._core import _run, _traps
 
 from ha.world.sim.clock import SimClock, sleep
+from ha.world.sim.replacing import replaced
 
 __all__ = ["shortcuts"]
 
 
-@contextmanager
-def shortcuts(clock: SimClock) -> Iterator[None]:
+def shortcuts(clock: SimClock) -> AbstractContextManager[None]:
     """Let components sleep without a cancel scope, and trio and them ask for the time, set deadlines, and put tasks to
     sleep and wake them, by the shortest way.
     """
-    replaced: list[tuple[object, str, object]] = [
+    shorter: list[tuple[object, str, object]] = [
         (trio, "sleep", sleep),
         (trio, "current_time", clock.current_time),
         (_run, "current_time", clock.current_time),
@@ -35,14 +35,7 @@ def shortcuts(clock: SimClock) -> Iterator[None]:
         (trio.lowlevel, "wait_task_rescheduled", _wait_task_rescheduled),
         (trio._core, "wait_task_rescheduled", _wait_task_rescheduled),  # noqa: SLF001
     ]
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
-    try:
-        for owner, name, shorter in replaced:
-            setattr(owner, name, shorter)
-        yield
-    finally:
-        for owner, name, original in before:
-            setattr(owner, name, original)
+    return replaced(shorter)
 
 
 class _Registering:
