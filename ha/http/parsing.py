@@ -64,6 +64,7 @@ class RequestReader:
         "_body",
         "_body_bytes",
         "_head_bytes",
+        "_header_bytes",
         "_headers",
         "_limits",
         "_parser",
@@ -82,6 +83,7 @@ class RequestReader:
         self.refusal: Refusal | None = None
         self.closing = self.in_message = self.in_head = self.wants_continue = False
         self._limits = limits
+        self._header_bytes = limits.header_bytes
         self._peer = peer
         self._parser = httptools.HttpRequestParser(self)
         self._head_bytes = self._body_bytes = 0
@@ -114,10 +116,8 @@ class RequestReader:
         self._set_refusal(status, message)
         raise _RefusedError(message)
 
-    def _count_head(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
-        if self._head_bytes > self._limits.header_bytes:
-            self._refuse(431, f"the request's head exceeds {self._limits.header_bytes} bytes")
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the request's head exceeds {self._limits.header_bytes} bytes")
 
     # httptools calls these.
 
@@ -132,11 +132,15 @@ class RequestReader:
     def on_url(self, piece: bytes) -> None:
         """A piece of the request target."""
         self._url += piece
-        self._count_head(len(piece))
+        self._head_bytes += len(piece)
+        if self._head_bytes > self._header_bytes:
+            self._refuse_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header, whole."""
-        self._count_head(len(name) + len(value) + 4)
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._header_bytes:
+            self._refuse_head()
         if not self.in_head:
             return  # a trailer: nothing here has a use for one
         _add_header(self._headers, name, value)

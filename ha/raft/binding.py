@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from pysyncobj import SyncObjConf, syncobj
 from pysyncobj.node import Node
@@ -78,10 +78,17 @@ class Peer(Node):  # type: ignore[misc]  # PySyncObj is untyped
 
 
 class _Peers(frozenset[Peer]):
-    """PySyncObj iterates over sets of nodes; this one has an order."""
+    """PySyncObj iterates over sets of nodes, once for each entry that it commits; this one has an order."""
+
+    _in_order: list[Peer]
+
+    def __new__(cls, peers: Iterable[Peer]) -> Self:
+        self = super().__new__(cls, peers)
+        self._in_order = sorted(frozenset.__iter__(self), key=lambda peer: str(peer.id))
+        return self
 
     def __iter__(self) -> Iterator[Peer]:
-        return iter(sorted(super().__iter__(), key=lambda peer: str(peer.id)))
+        return iter(self._in_order)
 
     def __or__(self, other: Iterable[Any]) -> _Peers:
         return _Peers([*self, *other])

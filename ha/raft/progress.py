@@ -8,6 +8,7 @@ or a pipeline of rejected messages would be sent again once for each of them.
 from __future__ import annotations
 
 from collections import deque
+from operator import itemgetter
 
 from ha.raft.messages import Entry
 from ha.raft.snapshots import Transfer
@@ -15,6 +16,7 @@ from ha.raft.snapshots import Transfer
 __all__ = ["Progress"]
 
 WINDOW_BYTES = 4 << 20
+_command = itemgetter(0)
 
 
 class Progress:
@@ -37,7 +39,7 @@ class Progress:
 
     def on_sent(self, entries: list[Entry]) -> None:
         """Entries left; go on after them."""
-        size = sum(len(entry[0]) for entry in entries)
+        size = sum(map(len, map(_command, entries)))
         self.next_index = entries[-1][1] + 1
         self._in_flight.append((entries[-1][1], size))
         self._in_flight_bytes += size

@@ -60,8 +60,8 @@ def _arrivals() -> _Arrivals:
 
 
 class Readable:
-    """Whether one socket may have something to be read; to be closed before the socket is. Who is going to read calls
-    `expect_nothing` *before*, lest what arrives meanwhile be forgotten, and `expect_more` if it did not read all of it.
+    """Whether one socket may have something to be read; to be closed before the socket is. Who has waited reads at
+    once, lest what arrives meanwhile be taken for read, and calls `expect_more` if that was not all of it.
     """
 
     __slots__ = ("_arrivals", "_descriptor", "_has_ended", "_is_closed", "_may_have", "_task")
@@ -72,10 +72,6 @@ class Readable:
         self._task: trio.lowlevel.Task | None = None
         self._arrivals = _arrivals()
         self._arrivals.add(descriptor, self)
-
-    def expect_nothing(self) -> None:
-        """Everything is going to be read. The end of the connection can be read again and again."""
-        self._may_have = self._has_ended
 
     def expect_more(self) -> None:
         """There may be more."""
@@ -90,7 +86,9 @@ class Readable:
             trio.lowlevel.reschedule(task)
 
     async def wait(self) -> None:
-        """Wait until something may be there. Raises BusyResourceError, ClosedResourceError."""
+        """Wait until something may be there, all of which is going to be read. The end of the connection can be read
+        again and again. Raises BusyResourceError, ClosedResourceError.
+        """
         if self._task is not None:
             raise trio.BusyResourceError("another task is receiving")
         if self._may_have:
@@ -100,6 +98,7 @@ class Readable:
             await trio.lowlevel.wait_task_rescheduled(self._forget)
         if self._is_closed:
             raise trio.ClosedResourceError("this stream was closed")
+        self._may_have = self._has_ended
 
     def _forget(self, _: object) -> trio.lowlevel.Abort:
         self._task = None

@@ -30,10 +30,10 @@ def prepare(sock: trio.socket.SocketType) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOTSENT_LOWAT_BYTES)
 
 
-def send_now(sock: trio.socket.SocketType, data: bytes | bytearray | memoryview) -> int:
-    """Send what the kernel takes at once, perhaps nothing. Raises OSError, ClosedResourceError."""
+def send_now(descriptor: int, data: bytes | bytearray | memoryview) -> int:
+    """Send what the kernel takes at once, perhaps nothing. Raises OSError: EBADF when the socket was closed (-1)."""
     try:
-        return os.write(_descriptor(sock), data)
+        return os.write(descriptor, data)
     except BlockingIOError:
         return 0
 
@@ -43,10 +43,10 @@ class Receiver:
     whoever passes bytes by it (`ha.world.Network.copy`) pays nothing for it.
     """
 
-    __slots__ = ("_is_closed", "_readable", "_socket")
+    __slots__ = ("_descriptor", "_is_closed", "_readable")
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
-        self._socket = sock
+        self._descriptor = sock.fileno()
         self._readable: Readable | None = None
         self._is_closed = False
 
@@ -56,12 +56,11 @@ class Receiver:
             raise trio.ClosedResourceError("this stream was closed")
         readable = self._readable
         if readable is None:
-            readable = self._readable = Readable(_descriptor(self._socket))
+            readable = self._readable = Readable(self._descriptor)
         while True:
             await readable.wait()
-            readable.expect_nothing()
             try:
-                data = os.read(_descriptor(self._socket), limit)
+                data = os.read(self._descriptor, limit)
             except BlockingIOError:
                 continue
             if len(data) == limit:
@@ -75,21 +74,15 @@ class Receiver:
         self._is_closed = True
 
 
-def _descriptor(sock: trio.socket.SocketType) -> int:
-    descriptor = sock.fileno()
-    if descriptor < 0:
-        raise trio.ClosedResourceError("this stream was closed")
-    return descriptor
-
-
 class SocketStream(trio.abc.HalfCloseableStream):
     """A connection whose links nobody disturbs. See `ha.world.Stream`."""
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
         prepare(sock)
         self.socket = sock
+        self._descriptor = sock.fileno()
         self._receiver = Receiver(sock)
-        self._is_sending = False
+        self._is_sending = self._sent_eof = False
 
     @property
     def peer(self) -> str:
@@ -108,10 +101,10 @@ class SocketStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._is_sending:
             raise trio.BusyResourceError("another task is sending")
-        if self.socket.did_shutdown_SHUT_WR:
+        if self._sent_eof:
             raise trio.ClosedResourceError("end of file was sent")
         try:
-            sent = send_now(self.socket, data)
+            sent = send_now(self._descriptor, data)
             if sent < len(data):
                 await self._send_rest(memoryview(data)[sent:])
         except OSError as error:
@@ -121,15 +114,17 @@ class SocketStream(trio.abc.HalfCloseableStream):
         self._is_sending = True
         try:
             while rest:
-                await trio.lowlevel.wait_writable(_descriptor(self.socket))
-                rest = rest[send_now(self.socket, rest) :]
+                await trio.lowlevel.wait_writable(self.socket)
+                rest = rest[send_now(self._descriptor, rest) :]
         finally:
             self._is_sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream`."""
+        if self._descriptor < 0:
+            raise trio.ClosedResourceError("this stream was closed")
         try:
-            await trio.lowlevel.wait_writable(_descriptor(self.socket))
+            await trio.lowlevel.wait_writable(self.socket)
         except OSError as error:
             raise self._told(error) from error
 
@@ -146,14 +141,16 @@ class SocketStream(trio.abc.HalfCloseableStream):
         if self._is_sending:
             raise trio.BusyResourceError("another task is sending")
         try:
-            if not self.socket.did_shutdown_SHUT_WR:
+            if not self._sent_eof:
                 self.socket.shutdown(socket.SHUT_WR)
+                self._sent_eof = True
         except OSError as error:
             raise self._told(error) from error
 
     async def aclose(self) -> None:
         """Close both directions; what was sent still arrives."""
-        pump.release(self.socket.fileno())
+        pump.release(self._descriptor)
+        self._descriptor = -1
         self._receiver.close()
         self.socket.close()
         await trio.lowlevel.checkpoint()

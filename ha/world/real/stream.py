@@ -151,7 +151,7 @@ class DialledStream(trio.abc.HalfCloseableStream):
         self._is_sending = True
         try:
             if self._outgoing is None:
-                sent = send_now(self._socket, data)
+                sent = send_now(self._socket.fileno(), data)
                 if sent == len(data):
                     return
                 data = data[sent:]
