@@ -66,6 +66,8 @@ def _chaos(arguments: argparse.Namespace) -> int:
         raise CommandError("say which fault hits whom, as 'ha chaos kill etcd-leader', or --list", exits.BAD_INPUT)
     state = _state(arguments.name)
     fault = _fault(arguments, state.shape)
+    if (lost := rules.wiped_majority(state.shape, fault)) is not None:
+        print(f"ha: note: this {lost}; what is left then is 'ha down'", file=sys.stderr)
     return trio.run(partial(_inject, Address.parse(state.chaos), fault))
 
 
@@ -172,6 +174,6 @@ async def _undo_on_interrupt(stream: trio.SocketStream) -> None:
 
 
 def _show(event: FaultEvent) -> None:
-    print(fault_note(event) + f" ({event.took_s:.2f} s)")
+    print(f"{fault_note(event)} (took {event.took_s:.2f} s)")
     if event.evidence:
         print("  " + evidence_summary(event.evidence, event.evidence).replace("\n", "\n  "), flush=True)

@@ -64,7 +64,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="the largest cluster to search: of a Topology or a Scenario; a file, or a name of the catalogue",
     )
     parser.add_argument(
-        "--budget", type=_duration, metavar="60s", help="how long to search (default: 60s, unless --seeds is given)"
+        "--budget",
+        type=_duration,
+        metavar="60s",
+        help="how long to search, before what was found is shrunk (default: 60s, unless --seeds is given)",
     )
     parser.add_argument("--seeds", type=_positive, metavar="N", help="how many seeds to run (default: no limit)")
     parser.add_argument("--seed", type=int, metavar="FIRST", help="the first seed (default: a new one)")

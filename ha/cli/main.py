@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return _run(arguments)
-    except BrokenPipeError:
+    except BrokenPipeError:  # while something was told
         return exits.READER_GONE
     finally:
         _drop_broken_streams()
@@ -69,7 +70,9 @@ def _run(arguments: argparse.Namespace) -> int:
 def _tell(error: Exception) -> int:
     refused = _refused_by_the_machine(error)
     if isinstance(refused, BrokenPipeError):
-        return exits.READER_GONE  # whoever read the output
+        if _is_reader_gone():
+            return exits.READER_GONE
+        refused = None  # it is a pipe of ours
     if refused is not None:
         where = f"{refused.filename}: " if refused.filename is not None else ""
         print(f"ha: {where}{refused.strerror}", file=sys.stderr)
@@ -85,6 +88,15 @@ def _refused_by_the_machine(error: BaseException) -> OSError | None:
         found = [_refused_by_the_machine(one) for one in error.exceptions]
         return found[0] if all(found) else None
     return error if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE else None
+
+
+def _is_reader_gone() -> bool:
+    """Whether nobody reads stdout or stderr any more."""
+    poll = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # it is no file, or closed
+            poll.register(stream.fileno(), 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
 
 
 def _replace_closed_streams() -> None:

@@ -172,7 +172,7 @@ def _served(scenario: Scenario, observed: Observed) -> Iterator[Claim]:
         within = format_duration(liveness.within_s)
         yield Claim(
             checker="liveness",
-            expectation=f"while the rest stays broken, {', '.join(liveness.core)} serve within {within}",
-            measured="they do" if observed.core_failed is None else observed.core_failed,
+            expectation=f"while the rest stays broken, the core ({', '.join(liveness.core)}) serves within {within}",
+            measured="it does" if observed.core_failed is None else observed.core_failed,
             held=observed.core_failed is None,
         )

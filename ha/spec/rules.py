@@ -39,6 +39,7 @@ LEADERS = (
 )
 """Targets that are found out when the fault strikes."""
 _NODE_NAME = re.compile(r"(control-plane|worker|etcd)-[1-9][0-9]*")
+_GROUPS = ("all", *ROLES, *LEADERS)
 _FIELDS_OF_WORKLOAD = {
     "register": {"clients", "rate", "keys"},
     "create": {"clients", "rate"},
@@ -215,11 +216,10 @@ def _schedule(spec: Experiment, i: int, fault: Fault, report: Report) -> None:
 
 
 def _select(target: Target, path: str, report: Report) -> None:
-    names = ["all", *ROLES, *LEADERS]
-    if target.select in names or _NODE_NAME.fullmatch(target.select):
+    if target.select in _GROUPS or _NODE_NAME.fullmatch(target.select):
         return
-    allowed = ", ".join(names) + ", or the name of a node such as control-plane-1"
-    report(path, f"unknown target {target.select!r}", allowed=allowed, near=nearest(target.select, names))
+    allowed = ", ".join(_GROUPS) + ", or the name of a node such as control-plane-1"
+    report(path, f"unknown target {target.select!r}", allowed=allowed, near=nearest(target.select, _GROUPS))
 
 
 def _overlaps(schedule: Sequence[Fault], duration_s: float, report: Report) -> None:
@@ -387,6 +387,8 @@ def _victims(shape: Topology, target: Target, path: str, report: Report) -> None
         message = f"topology {shape.name!r} has no node {select!r}"
         report(path, message, allowed=", ".join(roles), near=nearest(select, roles))
         return
+    if not _NODE_NAME.fullmatch(select) and select not in _GROUPS:
+        return  # no topology has it, which `experiment` says
     hit = _selected(shape, select)
     if not hit:
         what = select if select in ROLES else f"{select} to be hit"
@@ -480,10 +482,18 @@ def advice(scenario: Scenario) -> list[str]:
         named = ", ".join(spec.topologies)
         sentences.append(f"the claim of {spec.name} is made for {named}, not for {shape.name}")
     for i, fault in enumerate(spec.faults):
-        emptied = faults.taken(fault.target, len(_selected(shape, fault.target.select)))
-        if fault.fault == "wipe-disk" and members - emptied < members // 2 + 1:
-            sentences.append(
-                f"faults[{i}] empties the disks of {emptied} of {members} etcd members of {shape.name} at once: no "
-                "majority is left that holds what was acknowledged, so it is lost, or never served again"
-            )
+        if (lost := wiped_majority(shape, fault)) is not None:
+            sentences.append(f"faults[{i}] {lost}")
     return sentences
+
+
+def wiped_majority(shape: Topology, fault: Fault) -> str | None:
+    """What a fault does that takes the disks of too many members, as the rest of a sentence."""
+    members = shape.count(shape.etcd_role)
+    emptied = faults.taken(fault.target, len(_selected(shape, fault.target.select)))
+    if fault.fault != "wipe-disk" or members - emptied >= members // 2 + 1:
+        return None
+    return (
+        f"empties the disks of {emptied} of {members} etcd members of {shape.name} at once: no majority is left that "
+        "holds what was acknowledged, so it is lost, or never served again"
+    )

@@ -29,6 +29,17 @@ def test_a_defect_of_ours_is_no_verdict(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "ZeroDivisionError: ours" in capsys.readouterr().err
 
 
+def test_a_broken_pipe_of_ours_is_no_reader_that_has_gone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_args: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(run, "scenario", broken)
+    assert main(["run", "stacked-3"]) == exits.INCONCLUSIVE
+    assert "a defect of ha itself" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

@@ -48,7 +48,7 @@ def test_a_core_serves_while_the_rest_is_broken(name: str) -> None:
     told = result(scenario(fault(name, "control-plane-3"), fault("kill", "worker-1")))
     assert told.verdict == "pass", told.reason
     [claim] = [claim for claim in told.claims if claim.checker == "liveness"]
-    assert (claim.held, claim.measured) == (True, "they do")
+    assert (claim.held, claim.measured) == (True, "it does")
     by_fault = {record.fault: record for record in told.faults}
     assert by_fault[name].undone_s is not None
     assert by_fault[name].undone_s > by_fault[name].injected_s + 2.0, "undone after the core had come to serve"
