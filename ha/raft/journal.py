@@ -13,8 +13,9 @@ Two ways to become durable:
   which is how stock PySyncObj loses acknowledged writes when it is killed between renaming a dump and cutting its
   journal. `install` throws the log away, so the next `sync` writes all of it. `compact` loses nothing: log and file
   go on as they are while `rewrite`, in a task of its own, makes the snapshot piece by piece and writes the new file
-  beside the old one, for a large one takes longer than an election; the first `sync` after that adds what was
-  recorded meanwhile and lets it take over. Only then does the log become shorter.
+  beside the old one, with rests, for a large one takes longer than an election. What was recorded meanwhile follows
+  likewise, until little of it is left; the next `sync` adds that and lets the new file take over. Only then does the
+  log become shorter.
 
 The log always begins with one entry that is never sent or applied: it stands for everything before it (index 1,
 term 0 in a new cluster), so that "the entry before" exists for every other entry.
@@ -22,6 +23,7 @@ term 0 in a new cluster), so that "the entry before" exists for every other entr
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -46,6 +48,10 @@ __all__ = ["NO_OP", "Journal", "Snapshot"]
 
 NO_OP = b"\x01"
 """A command that does nothing, as PySyncObj writes it: its first byte is the command's type."""
+_REST = 4
+"""Writing the journal anew rests for so many times as long as it works: what else a member does goes on meanwhile."""
+_LITTLE_BYTES = 1 << 20
+"""So much is appended and synced in one go: that takes some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,22 @@ class _Generation:
     """Pieces of the snapshot that are not made yet."""
     is_begun: bool = False
     file: File | None = None
-    since: list[bytes] = field(default_factory=list)
+    since: deque[bytes] = field(default_factory=deque)
+    since_bytes: int = 0
+
+    def note(self, record: bytes) -> None:
+        """Something is recorded, in the file in use."""
+        self.since.append(record)
+        self.since_bytes += len(record)
+
+    def take_since(self) -> bytes:
+        """The first of what was recorded since, for a batch."""
+        taken: list[bytes] = []
+        left = self.since_bytes
+        while self.since and left - self.since_bytes < _LITTLE_BYTES:
+            taken.append(self.since.popleft())
+            self.since_bytes -= len(taken[-1])
+        return b"".join(taken)
 
     def encode(self) -> list[bytes]:
         """The file without what was recorded since, in pieces."""
@@ -267,7 +288,7 @@ class Journal:
     def _put(self, record: bytes) -> None:
         self._unsynced.append(record)
         if self._next is not None:
-            self._next.since.append(record)
+            self._next.note(record)
         self.bytes_since_rewrite += len(record)
 
     def _generation(
@@ -298,12 +319,23 @@ class Journal:
         assert self._disk is not None
         assert following.snapshot is not None, "a compaction has one"
         following.is_begun = True
+        begun_s = trio.current_time()
         for piece in following.missing:
             following.snapshot.pieces.append(piece)
-            await trio.lowlevel.checkpoint()
+            await trio.sleep(_REST * (trio.current_time() - begun_s))
             if following is not self._next:
                 return  # a snapshot was installed meanwhile
+            begun_s = trio.current_time()
         file = await self._disk.prepare(self._path, following.encode)
+        try:
+            while following is self._next and following.since_bytes > _LITTLE_BYTES:
+                begun_s = trio.current_time()
+                file.append(encode_batch(following.take_since(), file.size_bytes))
+                await file.sync()
+                await trio.sleep(_REST * (trio.current_time() - begun_s))
+        except BaseException:
+            file.close()
+            raise
         if following is self._next:
             following.file = file
         else:
@@ -335,8 +367,8 @@ class Journal:
 
     async def _take_over(self, following: _Generation, file: File) -> None:
         assert self._disk is not None
-        if following.since:
-            file.append(encode_batch(b"".join(following.since), file.size_bytes))
+        while following.since:
+            file.append(encode_batch(following.take_since(), file.size_bytes))
         await self._disk.publish(self._path, file)
         self._cut(following)
         self._use(file, file.size_bytes)

@@ -11,8 +11,9 @@ expect anyway.
 ``fdatasync`` is called inline where it takes 0.14 ms (0.20 ms when every sync extends the file): that is less
 than a trip to a thread and back, and group commit waits for it in any case. On a disk that takes longer, as others
 use it, the process would stand still for most of its time; there a sync of much data goes to a thread, for where
-there is much data there are many who wait for answers, or are about to ask. So does a large replacement (a
-snapshot), so that it does not hold up heartbeats.
+there is much data there are many who wait for answers, or are about to ask. So does a large replacement, so that it
+does not hold up heartbeats; a large file that is prepared while another is in use (a snapshot) is written bit by bit,
+with rests: 200 MB at once take disk and processor away from all who want to sync a little for a second or two.
 
 After a failed write or sync the kernel may have dropped the dirty pages, and a second fsync would report
 success for data that is gone. So the file stays broken: every later sync raises the same fault until the
@@ -29,6 +30,7 @@ import os
 import signal
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -47,6 +49,10 @@ _MUCH_BYTES = 4 << 10
 _LONG_S = 0.0005
 _MEMORY = 0.1
 """How much one sync changes the notion of how long they take."""
+_AT_ONCE_BYTES = 4 << 20
+"""So much of a large file goes to the disk at once: whoever syncs a little meanwhile has to wait for it."""
+_REST = 4
+"""Writing one rests for so many times as long as it works."""
 TEMPORARY = ".replacing"
 
 
@@ -256,20 +262,31 @@ class RealDisk:
 
     def _replace(self, full: Path, temporary: Path, data: bytes) -> None:
         self._trouble.sync(grows=bool(data))
-        _write_beside(temporary, [data])
+        _write_beside(temporary, data)
         temporary.replace(full)
         _sync_directory(full.parent)
 
     async def prepare(self, path: str, make: Callable[[], Iterable[bytes]]) -> File:
-        """In a thread, as it may be large."""
+        """In a thread, a part at a time with rests in between: it may be large, and others need disk and processor."""
         temporary = self._temporary(self._resolve(path))
 
-        def write() -> File:
+        def begin() -> deque[bytes]:
             self._trouble.sync(grows=True)
-            _write_beside(temporary, make())
-            return RealFile(temporary, self._trouble)
+            return deque(make())
 
-        return await trio.to_thread.run_sync(write)
+        pieces = await trio.to_thread.run_sync(begin)
+        fd = _create(temporary)
+        try:
+            while pieces:
+                begun_s = trio.current_time()
+                await trio.to_thread.run_sync(_append_some, fd, pieces)
+                await trio.sleep(_REST * (trio.current_time() - begun_s))
+            return RealFile(temporary, self._trouble)
+        except BaseException:
+            temporary.unlink()
+            raise
+        finally:
+            os.close(fd)
 
     async def publish(self, path: str, file: File) -> None:
         """Sync, rename, fsync the directory."""
@@ -317,20 +334,31 @@ def _pwrite(fd: int, data: bytes | bytearray, offset: int) -> None:
         offset += written
 
 
-def _write_beside(temporary: Path, pieces: Iterable[bytes]) -> None:
-    _make_directories(temporary.parent)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+def _append_some(fd: int, pieces: deque[bytes]) -> None:
+    """Append the first of the pieces, durably."""
+    offset = begin = os.fstat(fd).st_size
+    while pieces and offset - begin < _AT_ONCE_BYTES:
+        piece = pieces.popleft()
+        _pwrite(fd, piece, offset)
+        offset += len(piece)
+    os.fsync(fd)
+
+
+def _write_beside(temporary: Path, data: bytes) -> None:
+    fd = _create(temporary)
     try:
-        offset = 0
-        for piece in pieces:
-            _pwrite(fd, piece, offset)
-            offset += len(piece)
+        _pwrite(fd, data, 0)
         os.fsync(fd)
     except OSError:
         temporary.unlink()
         raise
     finally:
         os.close(fd)
+
+
+def _create(path: Path) -> int:
+    _make_directories(path.parent)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
 
 
 def _make_directories(directory: Path) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -197,6 +197,45 @@ async def test_a_snapshot_that_is_installed_while_the_journal_is_rewritten_is_wh
         again = await Journal.open(disk, "journal")
         assert again.snapshot == Snapshot(100, 7, [b"new"])
         assert (again.first_index, again.last_index) == (100, 100)
+
+
+async def test_writing_the_journal_anew_rests_for_longer_than_it_works(autojump_clock) -> None:
+    async with FakeWorld() as world:
+        journal = await Journal.open(world.disk("a"), "journal")
+        journal.append(b"2", 2, 1)
+
+        def pieces() -> Iterator[bytes]:
+            for _ in range(10):
+                autojump_clock.jump(0.01)  # the time that it takes to make one
+                yield b"piece"
+
+        journal.compact(2, pieces(), 2)
+        begun_s = trio.current_time()
+        await journal.rewrite()
+        assert trio.current_time() - begun_s >= 4 * 10 * 0.01
+
+
+async def test_much_that_is_recorded_while_the_journal_is_rewritten_does_not_wait_for_one_sync(
+    autojump_clock, monkeypatch
+) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.append(b"2", 2, 1)
+        journal.compact(2, [b"state"], 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(journal.rewrite)
+            await trio.lowlevel.checkpoint()
+            for index in range(3, 13):
+                journal.append(bytes(500_000), index, 1)
+        assert journal._next is not None
+        assert journal._next.since_bytes <= 1 << 20, "the sync that lets the new file take over has little to do"
+        await journal.sync()
+        assert not journal.is_being_rewritten
+        await world.power_off("a")
+        again = await Journal.open(disk, "journal")
+        assert again.snapshot == Snapshot(2, 1, [b"state"])
+        assert again.entries == journal.entries
 
 
 async def test_entries_after_a_compaction_are_appended_to_the_new_file(autojump_clock) -> None:

@@ -230,6 +230,39 @@ async def test_a_prepared_file_that_is_not_wanted_leaves_nothing(tmp_path: Path,
     assert names(tmp_path) == ["log"]
 
 
+async def test_a_large_file_is_prepared_bit_by_bit_and_in_order(tmp_path: Path, monkeypatch) -> None:
+    disk = RealDisk(tmp_path)
+    pieces = [bytes([number]) * (1 << 20) for number in range(10)]
+    syncs: list[int] = []
+    fsync = os.fsync
+
+    def counting(fd: int) -> None:
+        syncs.append(fd)
+        fsync(fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", counting)
+        file = await disk.prepare("log", lambda: pieces)
+    assert len(syncs) >= 3
+    await disk.publish("log", file)
+    assert disk.read("log").rstrip(b"\0") == b"".join(pieces)
+    file.close()
+
+
+async def test_a_file_whose_preparation_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    disk = RealDisk(tmp_path)
+    await disk.replace("log", b"old")
+    with trio.CancelScope() as scope:
+
+        def make() -> list[bytes]:
+            trio.from_thread.run_sync(scope.cancel)
+            return [bytes(1 << 20)] * 20
+
+        await disk.prepare("log", make)
+    assert scope.cancelled_caught
+    assert names(tmp_path) == ["log"]
+
+
 async def test_a_failed_replacement_leaves_the_old_file(tmp_path: Path, monkeypatch) -> None:
     disk = RealDisk(tmp_path)
     await disk.replace("snapshot", b"old")
