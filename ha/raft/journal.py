@@ -328,11 +328,7 @@ class Journal:
             begun_s = trio.current_time()
         file = await self._disk.prepare(self._path, following.encode)
         try:
-            while following is self._next and following.since_bytes > _LITTLE_BYTES:
-                begun_s = trio.current_time()
-                file.append(encode_batch(following.take_since(), file.size_bytes))
-                await file.sync()
-                await trio.sleep(_REST * (trio.current_time() - begun_s))
+            await self._catch_up(following, file)
         except BaseException:
             file.close()
             raise
@@ -340,6 +336,20 @@ class Journal:
             following.file = file
         else:
             file.close()
+
+    async def _catch_up(self, following: _Generation, file: File) -> None:
+        """Let the new file have what was recorded meanwhile. The rests get shorter, and end: whoever records fast would
+        keep it from ever taking over.
+        """
+        for rest in (_REST, 1, 0):
+            left = following.since_bytes
+            while following is self._next and left > _LITTLE_BYTES:
+                begun_s = trio.current_time()
+                records = following.take_since()
+                left -= len(records)
+                file.append(encode_batch(records, file.size_bytes))
+                await file.sync()
+                await trio.sleep(rest * (trio.current_time() - begun_s))
 
     async def sync(self) -> None:
         """Make everything so far durable. The journal must not be changed meanwhile.

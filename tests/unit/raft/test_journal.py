@@ -238,6 +238,31 @@ async def test_much_that_is_recorded_while_the_journal_is_rewritten_does_not_wai
         assert again.entries == journal.entries
 
 
+async def test_whoever_records_faster_than_the_journal_is_rewritten_does_not_keep_it_from_taking_over(
+    autojump_clock,
+) -> None:
+    async with FakeWorld() as world:
+        disk = world.disk("a")
+        journal = await Journal.open(disk, "journal")
+        journal.append(b"2", 2, 1)
+
+        async def record() -> None:
+            while True:
+                journal.append(bytes(1_000_000), journal.last_index + 1, 1)
+                await trio.sleep(sum(disk.device.sync_s) / 2)
+
+        journal.compact(2, [b"state"], 2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(record)
+            with trio.fail_after(200 * disk.device.sync_s[1]):
+                await journal.rewrite()
+            nursery.cancel_scope.cancel()
+        await journal.sync()
+        assert not journal.is_being_rewritten
+        await world.power_off("a")
+        assert (await Journal.open(disk, "journal")).entries == journal.entries
+
+
 async def test_entries_after_a_compaction_are_appended_to_the_new_file(autojump_clock) -> None:
     async with FakeWorld() as world:
         disk = world.disk("a")
