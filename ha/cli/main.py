@@ -68,26 +68,25 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _tell(error: Exception) -> int:
-    refused = _refused_by_the_machine(error)
-    if isinstance(refused, BrokenPipeError):
-        if _is_reader_gone():
-            return exits.READER_GONE
-        refused = None  # it is a pipe of ours
-    if refused is not None:
-        where = f"{refused.filename}: " if refused.filename is not None else ""
-        print(f"ha: {where}{refused.strerror}", file=sys.stderr)
-        return exits.INCONCLUSIVE
+    refusals = _refused_by_the_machine(error)
+    if any(isinstance(one, BrokenPipeError) for one in refusals) and _is_reader_gone():
+        return exits.READER_GONE
+    for refused in refusals:
+        if not isinstance(refused, BrokenPipeError):  # else it is a pipe of ours
+            where = f"{refused.filename}: " if refused.filename is not None else ""
+            print(f"ha: {where}{refused.strerror}", file=sys.stderr)
+            return exits.INCONCLUSIVE
     traceback.print_exception(error)
     print("ha: this is a defect of ha itself; nothing is said about the claim", file=sys.stderr)
     return exits.INCONCLUSIVE
 
 
-def _refused_by_the_machine(error: BaseException) -> OSError | None:
-    """The first such error when there is nothing but such errors."""
+def _refused_by_the_machine(error: BaseException) -> list[OSError]:
+    """The errors of this kind, when there is nothing else."""
     if isinstance(error, BaseExceptionGroup):
         found = [_refused_by_the_machine(one) for one in error.exceptions]
-        return found[0] if all(found) else None
-    return error if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE else None
+        return [one for several in found for one in several] if all(found) else []
+    return [error] if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE else []
 
 
 def _is_reader_gone() -> bool:

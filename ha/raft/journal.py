@@ -15,7 +15,7 @@ Two ways to become durable:
   go on as they are while `rewrite`, in a task of its own, makes the snapshot piece by piece and writes the new file
   beside the old one, with rests, for a large one takes longer than an election. What was recorded meanwhile follows
   likewise, until little of it is left; the next `sync` adds that and lets the new file take over. Only then does the
-  log become shorter.
+  log become shorter: until then it is held whole, and what was recorded meanwhile twice.
 
 The log always begins with one entry that is never sent or applied: it stands for everything before it (index 1,
 term 0 in a new cluster), so that "the entry before" exists for every other entry.
@@ -43,13 +43,12 @@ from ha.raft.records import (
     record_head,
 )
 from ha.world import Disk, File
+from ha.world.resting import REST, rest
 
 __all__ = ["NO_OP", "Journal", "Snapshot"]
 
 NO_OP = b"\x01"
 """A command that does nothing, as PySyncObj writes it: its first byte is the command's type."""
-_REST = 4
-"""Writing the journal anew rests for so many times as long as it works: what else a member does goes on meanwhile."""
 _LITTLE_BYTES = 1 << 20
 """So much is appended and synced in one go: that takes some milliseconds."""
 
@@ -322,7 +321,7 @@ class Journal:
         begun_s = trio.current_time()
         for piece in following.missing:
             following.snapshot.pieces.append(piece)
-            await trio.sleep(_REST * (trio.current_time() - begun_s))
+            await rest(begun_s)
             if following is not self._next:
                 return  # a snapshot was installed meanwhile
             begun_s = trio.current_time()
@@ -341,7 +340,7 @@ class Journal:
         """Let the new file have what was recorded meanwhile. The rests get shorter, and end: whoever records fast would
         keep it from ever taking over.
         """
-        for rest in (_REST, 1, 0):
+        for times in (REST, 1, 0):
             left = following.since_bytes
             while following is self._next and left > _LITTLE_BYTES:
                 begun_s = trio.current_time()
@@ -349,7 +348,7 @@ class Journal:
                 left -= len(records)
                 file.append(encode_batch(records, file.size_bytes))
                 await file.sync()
-                await trio.sleep(rest * (trio.current_time() - begun_s))
+                await rest(begun_s, times)
 
     async def sync(self) -> None:
         """Make everything so far durable. The journal must not be changed meanwhile.

@@ -1,6 +1,6 @@
 """How the journal lies on disk. Pure: bytes in, bytes out.
 
-The file is a sequence of *batches*; a batch is everything that one sync made durable:
+The file is a sequence of *batches*; a batch is what one sync made durable:
 
     magic (4) · length of what follows the header (4) · its CRC32 (4) · CRC32 of these (4) · MARK (1)
     body, a MARK after every 511 bytes of it and at its end (none in the first batch)
@@ -18,8 +18,9 @@ The file is a sequence of *batches*; a batch is everything that one sync made du
     | disk        | its identity   | 1: a member's | its founders   |  0: a learner's (`ha.raft.membership`)
 
 One CRC per batch rather than per record, because a batch is what becomes durable as a whole: the next batch is
-written only after the sync of this one returned. Files come into being whole (`Disk.replace`, `Disk.publish`), so the
-first batch, with the snapshot, is never torn and must check; it does without what follows here.
+written only after the sync of this one returned (one sync may make several durable in a file that nobody sees before
+it). Files come into being whole (`Disk.replace`, `Disk.publish`), so the first batch, with the snapshot, is never torn
+and must check; it does without what follows here.
 
 **Torn or rotten?** A batch at the end that does not check is either a write that was under way when the machine
 stopped: nothing in it was acknowledged, and it is dropped. Or it was durable, acknowledged, and is damaged: that is

@@ -40,6 +40,7 @@ import trio
 from ha.world import DiskError, DiskFull, File, SlowDisk, TornWrite
 from ha.world.real.books import Books, Count
 from ha.world.real.wire import InForce
+from ha.world.resting import rest
 
 __all__ = ["TEMPORARY", "RealDisk", "RealFile", "Trouble"]
 
@@ -51,8 +52,6 @@ _MEMORY = 0.1
 """How much one sync changes the notion of how long they take."""
 _AT_ONCE_BYTES = 4 << 20
 """So much of a large file goes to the disk at once: whoever syncs a little meanwhile has to wait for it."""
-_REST = 4
-"""Writing one rests for so many times as long as it works."""
 TEMPORARY = ".replacing"
 
 
@@ -270,17 +269,19 @@ class RealDisk:
         """In a thread, a part at a time with rests in between: it may be large, and others need disk and processor."""
         temporary = self._temporary(self._resolve(path))
 
-        def begin() -> deque[bytes]:
-            self._trouble.sync(grows=True)
-            return deque(make())
+        def begin() -> tuple[int, deque[memoryview]]:
+            return _create(temporary), deque([memoryview(piece) for piece in make()])
 
-        pieces = await trio.to_thread.run_sync(begin)
-        fd = _create(temporary)
+        def go_on() -> None:
+            self._trouble.sync(grows=True)
+            _append_some(fd, pieces)
+
+        fd, pieces = await trio.to_thread.run_sync(begin)
         try:
             while pieces:
                 begun_s = trio.current_time()
-                await trio.to_thread.run_sync(_append_some, fd, pieces)
-                await trio.sleep(_REST * (trio.current_time() - begun_s))
+                await trio.to_thread.run_sync(go_on)
+                await rest(begun_s)
             return RealFile(temporary, self._trouble)
         except BaseException:
             temporary.unlink()
@@ -324,7 +325,7 @@ class RealDisk:
         return self._root / pure
 
 
-def _pwrite(fd: int, data: bytes | bytearray, offset: int) -> None:
+def _pwrite(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(fd, view, offset)
@@ -334,11 +335,15 @@ def _pwrite(fd: int, data: bytes | bytearray, offset: int) -> None:
         offset += written
 
 
-def _append_some(fd: int, pieces: deque[bytes]) -> None:
+def _append_some(fd: int, pieces: deque[memoryview]) -> None:
     """Append the first of the pieces, durably."""
-    offset = begin = os.fstat(fd).st_size
-    while pieces and offset - begin < _AT_ONCE_BYTES:
+    offset = os.fstat(fd).st_size
+    end = offset + _AT_ONCE_BYTES
+    while pieces and offset < end:
         piece = pieces.popleft()
+        if len(piece) > end - offset:
+            pieces.appendleft(piece[end - offset :])
+            piece = piece[: end - offset]
         _pwrite(fd, piece, offset)
         offset += len(piece)
     os.fsync(fd)

@@ -8,6 +8,7 @@ import pytest
 
 from ha.cli import chaos, exits
 from ha.cli.main import main
+from ha.history import FaultEvent
 from ha.spec.load import topology
 
 
@@ -32,3 +33,9 @@ def test_disks_that_are_missed_are_told_before_they_are_emptied(
     said = capsys.readouterr().err
     assert said.count("no majority is left that holds what was acknowledged") == notes
     assert "the keeper of the cluster does not answer" in said
+
+
+def test_what_took_how_long_is_told_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    event = FaultEvent(at_s=1, index=0, action="undo", fault="pause", target="etcd-leader", nodes=["a"], took_s=0.03)
+    chaos._show(event)
+    assert capsys.readouterr().out == "undo pause of etcd-leader → a (took 0.03 s)\n"

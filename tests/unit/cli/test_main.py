@@ -45,6 +45,10 @@ def test_a_broken_pipe_of_ours_is_no_reader_that_has_gone(
     [
         (OSError(errno.ENOSPC, "No space left on device", "/x/y"), "ha: /x/y: No space left on device\n"),
         (ExceptionGroup("", [OSError(errno.EIO, "Input/output error")]), "ha: Input/output error\n"),
+        (
+            ExceptionGroup("", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.EIO, "Input/output error")]),
+            "ha: Input/output error\n",
+        ),
     ],
 )
 def test_what_the_machine_refuses_is_neither_a_verdict_nor_our_defect(

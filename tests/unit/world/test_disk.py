@@ -4,12 +4,13 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import trio
 
-from ha.world.real.disk import RealDisk
+from ha.world.real.disk import RealDisk, Trouble
 
 
 def physical(path: Path) -> bytes:
@@ -230,23 +231,44 @@ async def test_a_prepared_file_that_is_not_wanted_leaves_nothing(tmp_path: Path,
     assert names(tmp_path) == ["log"]
 
 
-async def test_a_large_file_is_prepared_bit_by_bit_and_in_order(tmp_path: Path, monkeypatch) -> None:
+@pytest.mark.parametrize("pieces_total", [1, 10])
+async def test_a_large_file_is_prepared_bit_by_bit_and_in_order(tmp_path: Path, monkeypatch, pieces_total: int) -> None:
     disk = RealDisk(tmp_path)
-    pieces = [bytes([number]) * (1 << 20) for number in range(10)]
-    syncs: list[int] = []
+    content = b"".join(bytes([number]) * (1 << 20) for number in range(10))
+    size = len(content) // pieces_total
+    syncs: list[float] = []
     fsync = os.fsync
 
-    def counting(fd: int) -> None:
-        syncs.append(fd)
+    def slowly(fd: int) -> None:
+        syncs.append(time.monotonic())
+        time.sleep(0.01)
         fsync(fd)
 
+    descriptors = len(names(Path("/proc/self/fd")))
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", counting)
-        file = await disk.prepare("log", lambda: pieces)
-    assert len(syncs) >= 3
+        patch.setattr(os, "fsync", slowly)
+        file = await disk.prepare("log", lambda: [content[at : at + size] for at in range(0, len(content), size)])
+    assert len(syncs) == 3
+    assert all(later - earlier >= 0.01 * (1 + 4) for earlier, later in pairwise(syncs)), "it rests"
     await disk.publish("log", file)
-    assert disk.read("log").rstrip(b"\0") == b"".join(pieces)
+    assert disk.read("log").rstrip(b"\0") == content.rstrip(b"\0")
     file.close()
+    assert len(names(Path("/proc/self/fd"))) == descriptors
+
+
+async def test_a_disk_that_becomes_full_meanwhile_refuses_the_rest_of_a_large_file(tmp_path: Path) -> None:
+    class Filling(Trouble):
+        asked = 0
+
+        def sync(self, *, grows: bool) -> None:
+            self.asked += 1
+            if self.asked > 1 and grows:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = RealDisk(tmp_path, Filling())
+    with pytest.raises(OSError, match="No space left"):
+        await disk.prepare("log", lambda: [bytes(10 << 20)])
+    assert names(tmp_path) == []
 
 
 async def test_a_file_whose_preparation_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
