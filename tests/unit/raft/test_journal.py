@@ -14,6 +14,10 @@ from ha.world.real.disk import RealDisk
 from tests.fakes.world import FakeWorld
 
 
+def descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
+
+
 async def test_a_new_journal_begins_with_the_entry_before_all_others(autojump_clock) -> None:
     async with FakeWorld() as world:
         journal = await Journal.open(world.disk("a"), "raft/journal")
@@ -270,7 +274,7 @@ async def test_a_member_that_stops_while_its_journal_is_rewritten_leaves_nothing
     journal.compact(2, [b"state"], 2)
     for index in range(3, 9):
         journal.append(bytes(500_000), index, 1)
-    before = set(Path("/proc/self/fd").iterdir())
+    before = descriptors()
     with trio.CancelScope() as scope:
 
         def stopping(body: bytes, offset: int) -> bytes:
@@ -280,7 +284,7 @@ async def test_a_member_that_stops_while_its_journal_is_rewritten_leaves_nothing
         monkeypatch.setattr("ha.raft.journal.encode_batch", stopping)  # the first thing after the new file was written
         await journal.rewrite()
     assert scope.cancelled_caught
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert descriptors() == before
     assert [path.name for path in tmp_path.iterdir()] == ["journal"]
     journal.close()
 
