@@ -11,7 +11,7 @@ from ha.cli import exits
 from ha.cli.console import live_console, show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.invocation import command
-from ha.cli.places import run_directory
+from ha.cli.places import note_size, run_directory
 from ha.experiment.bench import bench
 from ha.experiment.benchmarks import CannotMeasureError
 from ha.history.benchmark import BenchmarkResult
@@ -59,6 +59,7 @@ def _command(arguments: argparse.Namespace) -> int:
     else:
         show(render(result))
         print(*closing(result), sep="\n")
+    note_size(directory)
     return exits.FAILED if result.targets_met is False else exits.OK
 
 

@@ -19,7 +19,7 @@ from ha.cli.console import live_console, show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
 from ha.cli.invocation import command
-from ha.cli.places import run_directory
+from ha.cli.places import note_size, run_directory
 from ha.cli.simulated import check_determinism, simulated
 from ha.cluster import NotReadyError
 from ha.experiment import worlds
@@ -119,6 +119,7 @@ def _command(arguments: argparse.Namespace) -> int:
     else:
         show(render(run.result))
         print(*closing(run.result), sep="\n")
+    note_size(directory)
     return exits.of_verdict(run.result.verdict)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ha.cli import exits, run
 from ha.cli.errors import CommandError
 from ha.cli.main import _parser, main
+from ha.cli.places import note_size
 from ha.experiment import worlds
 from ha.world.real import WorldLostError
 from ha.world.real.foreign import ForeignProgramError
@@ -197,3 +199,15 @@ def test_what_the_real_etcd_cannot_take_is_refused_with_the_reason(
     assert main([*arguments, "--engine", "etcd"]) == exits.BAD_INPUT
     assert says in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_left_much_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "disks").mkdir()
+    file = (tmp_path / "disks" / "journal").open("wb")
+    with file:
+        os.posix_fallocate(file.fileno(), 0, 200 << 20)
+        note_size(tmp_path)
+        assert capsys.readouterr().err == ""
+        os.posix_fallocate(file.fileno(), 200 << 20, 200 << 20)
+    note_size(tmp_path)
+    assert capsys.readouterr().err.startswith(f"ha: note: {tmp_path} takes 400 MiB")
