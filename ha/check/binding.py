@@ -98,7 +98,21 @@ class Binding:
         wrong = np.flatnonzero((said.key[owner] != said.key[sighted]) | said.deletes[owner] | differs)
         if len(wrong):
             self._match(int(sighted[wrong[0]]), int(owner[wrong[0]]))
+        self._agree(sighted[(seen != NONE) & (said.value[owner] == NONE)])
         return by[~known].tolist()  # type: ignore[no-any-return]
+
+    def _agree(self, reads: Integers) -> None:
+        """Reads of one revision saw one value, also where its writer did not tell it."""
+        said = self._said
+        reads = reads[np.argsort(said.revision[reads], kind="stable")]
+        first, second = reads[:-1], reads[1:]
+        differ = (said.revision[first] == said.revision[second]) & (said.value[first] != said.value[second])
+        for at in np.flatnonzero(differ)[:1].tolist():
+            raise self._two_contents(int(first[at]), int(second[at]))
+
+    def _two_contents(self, first: int, second: int) -> Exception:
+        revision = self.seen(first)[0]
+        return self._said.conviction(f"revision {revision} was seen with two contents", first, second)
 
     def _see(self, unowned: dict[int, int], by: int) -> None:
         owner = self.owner(self.seen(by)[0])
@@ -123,7 +137,7 @@ class Binding:
         other = unowned.setdefault(revision, by)
         known = self.seen(other)[1]
         if self._said.key[other] != self._said.key[by] or (NONE not in (known, value) and known != value):
-            raise self._said.conviction(f"revision {revision} was seen with two contents", other, by)
+            raise self._two_contents(other, by)
         if known == NONE:
             unowned[revision] = by
 

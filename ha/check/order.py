@@ -77,13 +77,17 @@ class Order:
         self._placed = place(said, self._chains, self._binding)
         in_doubt = self._in_doubt()
         in_doubt[list(suspects)] = True
+        matched = []
         for key in self._keys_with_loose():
-            if not in_doubt[key] and not explains(said, self._chains, self._binding, self._placed.floor, key):
-                in_doubt[key] = True
+            if not in_doubt[key]:
+                in_doubt[key] = not explains(said, self._chains, self._binding, self._placed.floor, key)
+                matched += [] if in_doubt[key] else [key]
         self.undecided: list[int] = np.flatnonzero(in_doubt).tolist()
         """Keys that need a search, by number, in the order of their first operation."""
         self.forked: list[int] = np.flatnonzero(self._absent() & self._deleted() & ~in_doubt).tolist()
         """Keys that a search of others must take along: their reads may stand in several places."""
+        self.leaning: list[int] = [key for key in matched if self._leans(key, in_doubt)]
+        """The same of keys whose revisions have several writers to choose from: which can it be?"""
 
     def name(self, key: int) -> str:
         """The name of a key."""
@@ -133,6 +137,15 @@ class Order:
 
     def _keys_with_loose(self) -> list[int]:
         return sorted({int(self._said.key[by]) for by in self._binding.loose.values()})
+
+    def _leans(self, key: int, in_doubt: Booleans) -> bool:
+        """Whether an entry of a key in doubt was answered before a writer of a loose revision may have begun, and may
+        stand above that revision.
+        """
+        said = self._said
+        lowest = min(revision for revision, by in self._binding.loose.items() if said.key[by] == key)
+        latest_s = max(said.start_s[write] for write in self._binding.open[key])
+        return bool((in_doubt[said.key] & (said.end_s < latest_s) & (self.ceilings > lowest)).any())
 
     def _in_doubt(self) -> Booleans:
         """By key: a write that happened, nobody knows when; a read of a value alone; an absence that an open deletion

@@ -7,8 +7,9 @@ used is not known.
 
 Keys that were settled take no part. All that they say about the others is when: whatever was complete before
 an operation began puts a `floor` under it, whatever began after it was complete puts a `ceiling` over it, and
-both are exact because a settled operation's place is an interval. So first each key alone (cheap, and names
-the culprit), then all at once, since two undecided keys may each be explicable but not together.
+both are exact because a settled operation's place is an interval. (Where the place of a settled key depends on what is
+undecided, it takes part: `Order.forked`, `Order.leaning`.) So first each key alone (cheap, and names the culprit), then
+all at once, since two undecided keys may each be explicable but not together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from ha.check.order import Entry, Order
 from ha.check.said import Conviction
@@ -59,7 +60,7 @@ def settle(order: Order, *, budget: int) -> Settled:
             limits.add(found.limit)
     if unknown:
         return Settled(None, visited, list(map(order.name, unknown)), "budget" if "budget" in limits else "memory")
-    together = undecided + order.forked
+    together = undecided + order.forked + order.leaning
     if len(together) > 1:
         found = _search(order, together, budget)
         visited += found.visited
@@ -97,16 +98,27 @@ def _step(entry: Entry, cell: int, labels: _Labels) -> Step[State]:
 
 def _read(entry: Entry, cell: int, state: State) -> Iterable[State]:
     at, cells = state
-    if not _sees(entry, cells[cell]):
+    held = cells[cell]
+    if not _sees(entry, held):
         return ()
     at = max(at, entry.floor)
-    return ((at, cells),) if at < entry.ceiling else ()
+    if at >= entry.ceiling:
+        return ()
+    if _shows_more(held, entry):
+        cells = (*cells[:cell], (held[0], entry.value), *cells[cell + 1 :])
+    return ((at, cells),)
 
 
 def _stays(read: Entry, cell: int, state: State) -> bool:
-    """Whether a read is possible where the store is."""
+    """Whether a read is possible where the store is, and changes nothing."""
     at, cells = state
-    return read.floor <= at < read.ceiling and _sees(read, cells[cell])
+    held = cells[cell]
+    return read.floor <= at < read.ceiling and _sees(read, held) and not _shows_more(held, read)
+
+
+def _shows_more(held: Cell, read: Entry) -> TypeGuard[tuple[int, None]]:
+    """Whether a read shows a value that nobody knew."""
+    return held is not None and held[1] is None and read.value is not None
 
 
 def _sees(read: Entry, held: Cell) -> bool:

@@ -13,7 +13,7 @@ from ha.cli.errors import CommandError
 from ha.cli.invocation import command
 from ha.cli.places import note_size, run_directory
 from ha.experiment.bench import bench
-from ha.experiment.benchmarks import CannotMeasureError
+from ha.experiment.benchmarks import CannotMeasureError, mutants
 from ha.history.benchmark import BenchmarkResult
 from ha.report.benchmark import closing, render, write
 from ha.report.measuring import BenchmarkProgress
@@ -46,6 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _command(arguments: argparse.Namespace) -> int:
     spec = benchmark(arguments.file)
+    mutants.check(spec, arguments.file)
     directory = run_directory(arguments.out, spec.name)
     inputs = directory / "inputs"
     inputs.mkdir()

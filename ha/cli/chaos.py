@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
 from functools import partial
@@ -29,6 +30,7 @@ __all__ = ["register"]
 
 _PERIODS = ("for", "latency", "jitter", "offset")
 _FIGURES = ("bytes_per_s", "rate")
+_NEGATIVE = re.compile(r"-\.?\d")
 _LONG_S = 1e9
 _PATH = "faults[0]."
 
@@ -55,6 +57,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for name in (*_PERIODS[1:], *_FIGURES):
         takers = ", ".join(fault for fault, fields in FIELDS.items() if name in fields.required + fields.optional)
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar=name.upper(), help=f"of {takers}")
+    parser._negative_number_matcher = _NEGATIVE  # noqa: SLF001  (argparse takes -30s for an option: it is no number)
     parser.set_defaults(command=_chaos)
 
 

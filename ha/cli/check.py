@@ -93,6 +93,9 @@ def _check(file: Path, target: Path | None, arguments: argparse.Namespace, progr
     say("is read")
     begun_s = perf_counter()
     name, history = _read(file, arguments.format, say)
+    if not len(history):
+        torn = " (its only line was not written to its end)" if history.torn else ""
+        raise HistoryFormatError(f"{file}: holds no operation{torn}; allowed: a history of at least one")
     read_s = perf_counter()
     try:
         judgement = judge(history, budget=arguments.budget, progress=say)
@@ -129,6 +132,8 @@ def _read(file: Path, name: str | None, say: partial[None]) -> tuple[str | None,
     """The format and the history. Raises HistoryFormatError, also for a file that cannot be read."""
     try:
         data = file.read_bytes()
+    except IsADirectoryError as error:
+        raise HistoryFormatError(f"{file}: is a directory; the history of a run is its history.jsonl") from error
     except OSError as error:
         raise HistoryFormatError(f"{file}: cannot be read: {error.strerror}") from error
     known = detect(data, str(file)) if name is None else registry()[name]

@@ -13,6 +13,7 @@ import msgspec
 import trio
 
 from ha.cli import exits
+from ha.cli.arguments import seed
 from ha.cli.console import live_console, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
@@ -70,7 +71,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="how long to search, before what was found is shrunk (default: 60s, unless --seeds is given)",
     )
     parser.add_argument("--seeds", type=_positive, metavar="N", help="how many seeds to run (default: no limit)")
-    parser.add_argument("--seed", type=int, metavar="FIRST", help="the first seed (default: a new one)")
+    parser.add_argument("--seed", type=seed, metavar="FIRST", help="the first seed (default: a new one)")
     parser.add_argument("--keep-going", action="store_true", help="go on when something was found")
     workers = parser.add_mutually_exclusive_group()
     workers.add_argument("--jobs", type=_positive, metavar="N", help="processes (default: one for each core)")

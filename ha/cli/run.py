@@ -15,6 +15,7 @@ import msgspec
 import trio
 
 from ha.cli import exits
+from ha.cli.arguments import seed
 from ha.cli.console import live_console, show, show_json
 from ha.cli.errors import CommandError
 from ha.cli.interrupts import InterruptedByUserError, run_interruptible
@@ -31,7 +32,7 @@ from ha.history.result import Run
 from ha.report.directory import write
 from ha.report.progress import Progress
 from ha.report.terminal import closing, render
-from ha.spec import Engine, LoadBalancerEngine, Scenario, Seed, WorldName
+from ha.spec import Engine, LoadBalancerEngine, Scenario, WorldName
 from ha.spec.load import advice, inputs, scenario
 from ha.spec.override import override
 from ha.workload import NotSetUpError
@@ -68,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "(default: what the scenario says, else real)",
     )
     parser.add_argument(
-        "--seed", type=_seed, help="decides every random choice of the run (default: the scenario's, else a new one)"
+        "--seed", type=seed, help="decides every random choice of the run (default: the scenario's, else a new one)"
     )
     parser.add_argument(
         "--engine",
@@ -168,10 +169,3 @@ def _words(arguments: argparse.Namespace, seed: int) -> list[str]:
         arguments.file,
         *(word for flag, value in given.items() if value is not None for word in (flag, str(value))),
     ]
-
-
-def _seed(text: str) -> int:
-    try:
-        return msgspec.convert(text, Seed, strict=False)
-    except msgspec.ValidationError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer from 0 to {2**53}") from None

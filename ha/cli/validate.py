@@ -8,7 +8,8 @@ import sys
 from ha.cli import exits
 from ha.cli.console import show_json
 from ha.experiment import worlds
-from ha.spec import Experiment, Scenario
+from ha.experiment.benchmarks import mutants
+from ha.spec import Benchmark, Experiment, Scenario
 from ha.spec.load import Problem, Spec, SpecError, advice, kind_of, load, resolve, scenario
 
 __all__ = ["register"]
@@ -36,6 +37,8 @@ def _command(arguments: argparse.Namespace) -> int:
             spec = load(resolve(file))
             if isinstance(spec, Scenario):
                 worlds.check(spec, file)
+            if isinstance(spec, Benchmark):
+                mutants.check(spec, file)
             notes += (f"{file}: {sentence}" for sentence in _advice(spec, file))
         except SpecError as error:
             problems += error.problems

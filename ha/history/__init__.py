@@ -44,10 +44,11 @@ Of the store itself also: txn · compact · lease (grant, renew, revoke), and a 
 """
 
 
-Revision: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Revision: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 2)]
+"""What comes after the last one must still be a number of 64 bits."""
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One operation of one client. A client has at most one outstanding.
 
     `key` names the object. `value` is what was written or read (None: absent, or unknown). `expected` is

@@ -48,15 +48,21 @@ class Pairing:
         key: str,
         type_: CallType,
         outcome: Outcome,
-        seen: str | None,
+        value: str | None,
+        expected: str | None = None,
     ) -> None:
-        """A process is answered; `seen` is what a read found. Raises PairingError."""
+        """A process is answered: what a read found, or again what was asked for. Raises PairingError."""
         at = self._open.pop(process, None)
         if at is None:
             raise PairingError(f"process {process} completes what it did not begin")
         call = self.calls[at]
         if (call.type, call.key) != (type_, key):
             raise PairingError(f"process {process} completes another operation than it began in line {call.start:.0f}")
-        value = seen if type_ == "read" else call.value
+        if type_ != "read":
+            if outcome == "ok" and (value, expected) != (call.value, call.expected):
+                raise PairingError(
+                    f"process {process} completes with other values than it began in line {call.start:.0f}"
+                )
+            value = call.value
         end = None if outcome == "info" else float(line)
         self.calls[at] = msgspec.structs.replace(call, outcome=outcome, end=end, value=value)

@@ -47,8 +47,11 @@ def _effects(o: Operation, labels, store, last):
         if not matched and (o.revision is None or o.revision == (held[0] if held else 0)):
             yield store, last
     elif o.type == "read":
-        if o.outcome == "info" or _explains(o, held):
+        if o.outcome == "info":
             yield store, last
+        elif _explains(o, held):
+            told = held is not None and held[1] is None and o.value is not None
+            yield ({**store, o.key: (held[0], o.value)} if told else store), last
     elif _possible(o, held):
         known = o.outcome == "ok" and o.revision  # no write has revision 0: such an answer told nothing
         choices = {o.revision} if known else {None} | (set() if o.type == "delete" else labels)
@@ -81,9 +84,41 @@ def _possible(o: Operation, held) -> bool:
 
 def history(random: Random) -> list[Operation]:
     """A small history: correct before it was, more often than not, tampered with."""
+    if random.random() < 0.2:
+        return _open(random)
     operations = _correct(random)
     for _ in range(random.choice((0, 0, 1, 1, 2))):
         operations[random.randrange(len(operations))] = _tamper(random, operations)
+    random.shuffle(operations)
+    return operations
+
+
+def _open(random: Random) -> list[Operation]:
+    """Where revisions leave much open: writers to choose from, answers without a revision, values that nobody told. No
+    store made this one.
+    """
+    first = random.randint(1, 9)
+    blind = random.choice(
+        (
+            {"type": "read", "value": "x"},
+            {"type": "write", "value": "y"},
+            {"type": "cas", "value": "y", "expected": first},
+        )
+    )
+    told: list[dict[str, object]] = [
+        {"type": "write", "key": "a", "value": random.choice(("x", None)), "revision": first},
+        {"key": "a", **blind},
+        {"type": "read", "key": "b", "value": "z", "revision": random.randint(1, 9)},
+        {"type": "write", "key": "b", "value": "z", "outcome": "info"},
+        {"type": "write", "key": "b", "value": random.choice(("z", None)), "outcome": "info"},
+        {"type": "read", "key": random.choice("ab"), "value": random.choice("xyz"), "revision": random.randint(1, 9)},
+    ]
+    operations = []
+    for client, fields in enumerate(told[: random.randint(5, 6)]):
+        begin = random.randint(0, 4)
+        end = None if "outcome" in fields else begin + random.choice((1, 1, 2, 8))
+        made = {"workload": "w", "client": client, "outcome": "ok", "invoked_s": begin, "completed_s": end, **fields}
+        operations.append(msgspec.convert(made, Operation))
     random.shuffle(operations)
     return operations
 

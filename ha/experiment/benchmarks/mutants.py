@@ -17,14 +17,15 @@ from time import process_time  # noqa: TID251  (real time is what is measured)
 
 import msgspec
 
-from ha.experiment.benchmarks import CannotMeasureError, Listener, Measure, Measured, row
+from ha.experiment.benchmarks import Listener, Measure, Measured, row
 from ha.experiment.fuzz import trial
 from ha.experiment.fuzz.cases import Space
 from ha.history.benchmark import FigureTable
 from ha.mutants import registry
-from ha.spec import Mutants
+from ha.spec import Benchmark, Mutants
+from ha.spec.problems import Problem, SpecError, nearest
 
-__all__ = ["MEASURE"]
+__all__ = ["MEASURE", "check"]
 
 _SEEDS_APART = 100_000
 """Between the first seeds of two rounds."""
@@ -68,11 +69,26 @@ def _search(task: _Task) -> _Found:
     raise AssertionError("seeds do not end")
 
 
+def check(spec: Benchmark, file: str) -> None:
+    """Whether there are the mutants that a file names, which its kind alone does not tell. Raises SpecError."""
+    names = sorted(registry())
+    problems = [
+        Problem(
+            file=file,
+            field=f"mutants[{i}]",
+            message=f"found {name!r}",
+            allowed=", ".join(names),
+            nearest=nearest(name, names),
+        )
+        for i, name in enumerate(spec.mutants if isinstance(spec, Mutants) else ())
+        if name not in names
+    ]
+    if problems:
+        raise SpecError(problems)
+
+
 def _measure(spec: Mutants, jobs: int, listener: Listener, _directory: Path) -> Measured:
     names = spec.mutants or list(registry())
-    unknown = [name for name in names if name not in registry()]
-    if unknown:
-        raise CannotMeasureError(f"no mutant {unknown[0]!r}; there are {', '.join(sorted(registry()))}")
     topology = spec.topologies[spec.topology]
     tasks = [
         _Task(Space(topology=topology, mutant=name), i, spec.within_s, spec.shrink_s if i == 0 else None)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ha.history import Operation, OperationType
 from ha.history.calls import Call, CallType
-from ha.history.columns import OUTCOMES, TYPES, Columns, Rows
+from ha.history.columns import NONE, OUTCOMES, TYPES, Columns, Rows
 from ha.history.formats import Format, History, ReadProgress, bad_line
 from ha.history.jsonl import HistoryFormatError
 
@@ -28,6 +28,7 @@ _ALLOWED = (
     '"value", "expected", "revision", "completed_s", "error", "store"'
 )
 _EARLY = "is answered before it is asked", "completed_s from invoked_s on"
+_SEEN = '"value", "revision" or both, or "revision": 0 alone for a key that was not there'
 _ENDLESS = "has an outcome and no completed_s", "outcome info, or a time"
 _OF_VALUES: dict[OperationType, CallType] = {
     "read": "read", "write": "write", "create": "create", "delete": "delete"
@@ -131,6 +132,20 @@ class _Lines:
         if len(other):
             reason = "is an operation on a store, and does not say what was asked"
             raise self._wrong(int(other[0]), reason, f'"store", or type {", ".join(_OF_OBJECTS)}')
+        self._refuse_vague(columns)
+
+    def _refuse_vague(self, columns: Columns) -> None:
+        """What does not say what was seen, or what was demanded: left out, it would hide what it is to show."""
+        reads = (columns.type == TYPES["read"]) & (columns.outcome == OUTCOMES["ok"])
+        silent = np.flatnonzero(reads & (columns.value == NONE) & (columns.revision == NONE))
+        if len(silent):
+            raise self._wrong(int(silent[0]), "is a read that was answered, and does not say what it saw", _SEEN)
+        mixed = np.flatnonzero(reads & (columns.value != NONE) & (columns.revision == 0))
+        if len(mixed):
+            raise self._wrong(int(mixed[0]), "is a read that saw a value where nothing was", _SEEN)
+        blind = np.flatnonzero((columns.type == TYPES["cas"]) & (columns.expected == NONE))
+        if len(blind):
+            raise self._wrong(int(blind[0]), "is a cas that demands nothing", '"expected", a revision; or type write')
 
     def _refuse_impossible(self, operations: Sequence[Operation], lines: Sequence[bytes], number: int) -> None:
         """The same of operations on the store, which are no rows. `number`: of the first line."""
@@ -158,7 +173,8 @@ class _Lines:
                 try:
                     _decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                    raise bad_line(self._source, at, str(error), line, _ALLOWED) from error
+                    reason = str(error) if line.strip() else "is an empty line"
+                    raise bad_line(self._source, at, reason, line, _ALLOWED) from error
             raise
 
 

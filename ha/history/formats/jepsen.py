@@ -44,7 +44,9 @@ def _read(data: bytes, source: str, progress: ReadProgress) -> History:
         try:
             _take(pairing, number, *found.groups())
         except PairingError as error:
-            raise bad_line(source, number, str(error), raw, "one operation at a time for each process") from error
+            raise bad_line(
+                source, number, str(error), raw, "one operation at a time for each process, completed as it began"
+            ) from error
         except ValueError as error:
             raise bad_line(source, number, "has a wrong value", raw, _ALLOWED) from error
     if data.strip() and not pairing.calls:
@@ -56,11 +58,12 @@ def _read(data: bytes, source: str, progress: ReadProgress) -> History:
 
 def _take(pairing: Pairing, number: int, process: str, kind: str, function: str, value: str) -> None:
     type_: CallType = "read" if function == "read" else "write" if function == "write" else "cas"
-    if kind == "invoke":
+    if kind in {"invoke", "ok"}:
         expected, new = _pair(value) if type_ == "cas" else (None, _value(value))
-        pairing.invoke(number, process, _REGISTER, type_, new, expected)
-    elif kind == "ok":
-        pairing.complete(number, process, _REGISTER, type_, "ok", _value(value) if type_ == "read" else None)
+        if kind == "invoke":
+            pairing.invoke(number, process, _REGISTER, type_, new, expected)
+        else:
+            pairing.complete(number, process, _REGISTER, type_, "ok", new, expected)
     else:
         pairing.complete(number, process, _REGISTER, type_, "fail" if kind == "fail" else "info", None)
 

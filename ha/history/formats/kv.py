@@ -53,7 +53,9 @@ def _read(data: bytes, source: str, progress: ReadProgress) -> History:
             else:
                 pairing.complete(number, process, key, type_, _OUTCOMES[kind], value)
         except PairingError as error:
-            raise bad_line(source, number, str(error), raw, "one operation at a time for each process") from error
+            raise bad_line(
+                source, number, str(error), raw, "one operation at a time for each process, completed as it began"
+            ) from error
     progress(len(pairing.calls))
     return History(calls=pairing.calls, initial="")
 

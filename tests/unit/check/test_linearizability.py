@@ -312,3 +312,45 @@ def test_long_history_with_unknown_outcomes_needs_no_search():
     stale = next(o for o in operations if o.type == "read" and o.revision)
     late = read(stale.key, stale.value, stale.revision, 30_000.0, 30_001.0)
     assert late in check([*operations, late]).operations
+
+
+def test_what_was_answered_puts_a_floor_under_writers_that_revisions_do_not_name():
+    """The read of a was over when b was written, by whichever of the two: so a was written by then, at 9."""
+    convicted(
+        write("a", "x", 9, 0, 10),
+        op("read", "a", 1, 2, value="x"),
+        unknown("write", "b", "z", 3),
+        unknown("write", "b", "z", 3),
+        read("b", "z", 5, 4, 11),
+        of="no order explains a, b",
+    )
+    convicted(
+        write("a", "y", 4, 0, 10),
+        op("cas", "a", 1, 2, value="w", expected=4),
+        unknown("write", "b", "z", 3),
+        unknown("write", "b", "z", 3),
+        read("b", "z", 1, 4, 5),
+        of="no order explains a, b",
+    )
+
+
+def test_one_revision_has_one_value_also_where_its_writer_does_not_tell_it():
+    seen = read("a", "x", 3, 2, 3), read("a", "y", 3, 4, 5)
+    convicted(create("a", None, 3, 0, 1), *seen, of="seen with two contents", guilty=seen)
+    holds(create("a", None, 3, 0, 1), *seen[:1], read("a", "x", 3, 4, 5))
+    convicted(op("write", "a", 0, 1), *seen, of="seen with two contents")
+
+
+def test_values_alone_do_not_change_where_nobody_wrote():
+    convicted(
+        create("b", "z", 7, 0, 1),
+        op("write", "a", 0, 1),
+        op("read", "a", 2, 3, value="x"),
+        op("read", "a", 4, 5, value="y"),
+        of="no order explains a",
+    )
+
+
+def test_the_highest_revision_is_one_like_others():
+    highest = (1 << 63) - 2
+    holds(write("a", "x", highest, 0, 1), read("a", "x", highest, 2, 3))

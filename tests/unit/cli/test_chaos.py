@@ -39,3 +39,8 @@ def test_what_took_how_long_is_told_as_such(capsys: pytest.CaptureFixture[str]) 
     event = FaultEvent(at_s=1, index=0, action="undo", fault="pause", target="etcd-leader", nodes=["a"], took_s=0.03)
     chaos._show(event)
     assert capsys.readouterr().out == "undo pause of etcd-leader → a (took 0.03 s)\n"
+
+
+def test_a_clock_may_be_set_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "clock-offset", "control-plane-1", "--offset", "-30s"]) == exits.INCONCLUSIVE
+    assert "the keeper of the cluster does not answer" in capsys.readouterr().err

@@ -83,10 +83,16 @@ def test_exit_code_is_the_verdict(name, code):
     assert check(RECORDED / name) == code
 
 
-def test_empty_history_is_linearizable(tmp_path, capsys):
-    (tmp_path / "empty.log").touch()
-    assert check("empty.log") == exits.OK
-    assert "0 operations (empty)" in capsys.readouterr().out
+@pytest.mark.parametrize("content", ["", "\n", '{"workload": "r", "cl'])
+def test_of_nothing_nothing_is_said(content, tmp_path, capsys):
+    (tmp_path / "empty.log").write_text(content)
+    assert check("empty.log") == exits.BAD_INPUT
+    assert "holds no operation" in capsys.readouterr().err
+
+
+def test_a_run_directory_is_told_from_its_history(tmp_path, capsys):
+    assert check(tmp_path) == exits.BAD_INPUT
+    assert "history.jsonl" in capsys.readouterr().err
 
 
 def test_exhausted_budget_is_undecided(capsys):

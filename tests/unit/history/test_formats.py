@@ -118,6 +118,14 @@ def test_jepsen_line_that_cannot_be_is_refused(line, says):
     refused(f"{JEPSEN}{line}\n", line=3, says=says)
 
 
+@pytest.mark.parametrize(
+    ("asked", "answered"), [(":write\t1", ":write\t2"), (":cas\t[1 2]", ":cas\t[1 3]"), (":cas\t[1 2]", ":cas\t[0 2]")]
+)
+def test_jepsen_write_that_is_answered_as_another_is_refused(asked, answered):
+    text = f"INFO  jepsen.util - 0\t:invoke\t{asked}\nINFO  jepsen.util - 0\t:ok\t{answered}\n"
+    refused(text, line=2, says="completes with other values than it began in line 1")
+
+
 def test_process_has_one_operation_at_a_time():
     refused(
         f"{INFO}0\t:invoke\t:write\t1\n{INFO}0\t:invoke\t:read\tnil\n", line=2, says="while that of line 1 is not over"
@@ -196,7 +204,7 @@ def test_history_that_tells_no_revision_is_one_of_values():
             op("write", "a", 0, 1, value="1"),
             op("read", "a", 2, 3, value="1"),
             op("read", "b", 2, 3, client=1, revision=0),
-            op("read", "b", 4, 5, client=1),
+            op("read", "b", 4, 5, "fail", client=1),
             op("create", "c", 6, 7, "fail", value="1"),
             op("delete", "a", 8, None, "info"),
         )
@@ -239,18 +247,29 @@ def test_operation_on_the_store_that_cannot_be_is_refused(completed_s, says):
         (b'"read"', b'"peek"', "Invalid enum value 'peek'"),
         (b'"revision":5', b'"revision":-5', "Expected `int` >= 0"),
         (b'"revision":5', b'"revision":"5"', r"Expected `int \| null`, got `str`"),
-        (b'"invoked_s":2', b'"invoked":2', "missing required field `invoked_s`"),
+        (b'"invoked_s":2,', b"", "missing required field `invoked_s`"),
+        (b'"invoked_s":2', b'"invoked_s":2,"valeu":"x"', "unknown field `valeu`"),
+        (b'"revision":5', b'"revision":0', "is a read that saw a value where nothing was"),
+        (b'"revision":5', b'"revision":9223372036854775807', "Expected `int` <= 9223372036854775806"),
+        (b'"read"', b'"cas"', "is a cas that demands nothing"),
         (b'"completed_s":3', b'"completed_s":1', "is answered before it is asked"),
         (b'"completed_s":3', b'"completed_s":null', "has an outcome and no completed_s"),
         (b'"type":"read"', b'"type":"txn"', "is an operation on a store, and does not say what was asked"),
         (b"{", b"", "Expected `object`, got `str`"),
         (b"}", b"", "Input data was truncated"),
+        (b'{"workload"', b'\n{"workload"', "is an empty line"),
     ],
 )
 def test_line_of_ours_that_cannot_be_is_refused(old, new, says):
     line = ours(read("a", "1", 5, 2, 3))
     assert old in line
     refused(ours(create("a", "1", 5, 0, 1)) + line.replace(old, new, 1), line=2, says=says)
+
+
+@pytest.mark.parametrize("others", [(), (create("b", "1", 5, 0, 1),)])
+def test_read_that_does_not_say_what_it_saw_is_refused(others):
+    """With revisions and without: left out, it might have been what convicts the history."""
+    refused(ours(*others, op("read", "a", 2, 3)), line=1 + len(others), says="does not say what it saw")
 
 
 def test_client_has_one_operation_at_a_time():
