@@ -57,8 +57,9 @@ def _may_need(other: Operation, write: Operation) -> bool:
     if other.type == "delete":
         return True
     revision = other.revision if _only_restricts(other) else other.expected
+    fits = None in (other.value, write.value) or other.value == write.value
     if not revision:
-        return other.type == "read" and other.revision is None and other.value in (None, write.value)
+        return other.type == "read" and other.revision is None and fits
     if write.revision is not None:
         return revision == write.revision
-    return other.type != "read" or None in (other.value, write.value) or other.value == write.value
+    return other.type != "read" or fits
