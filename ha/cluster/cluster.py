@@ -20,7 +20,7 @@ from ha.kube.client import KubeClient
 from ha.kube.errors import ApiError
 from ha.kube.kinds import CONFIG_MAP, NODE
 from ha.kube.taints import UNINITIALIZED, has_taint
-from ha.world import Evidence, Host, ProcessInfo, Signal, World
+from ha.world import Evidence, Host, NotAttestedError, ProcessInfo, Signal, World
 
 __all__ = ["Cluster", "NotReadyError"]
 
@@ -61,6 +61,19 @@ class Cluster:
         """Kill everything on a node at once, as a power cut does."""
         self._off.add(node)
         return await self.world.signal(node, "kill")
+
+    async def shut_down(self, node: str) -> Evidence:
+        """End everything on a node in order; what does not end in time is killed. Its init system starts nothing any
+        more, as that of a machine that is going down.
+        """
+        self._off.add(node)
+        try:
+            terminated = await self.world.signal(node, "terminate")
+        except NotAttestedError:
+            terminated = {"terminated": "not all in time; killed the rest"}
+        if await self.world.processes(node):
+            return {**terminated, **await self.power_off(node)}
+        return terminated
 
     async def signal(self, node: str, signal: Signal, *, process: str | None = None) -> Evidence:
         """Signal one process, or all of a node's; see `World.signal`."""

@@ -9,7 +9,7 @@ from ha.chaos.faults import Action, Strike
 from ha.chaos.faults.kill import wait_running
 from ha.chaos.targets import Victim
 from ha.cluster import Cluster
-from ha.world import Evidence, NotAttestedError
+from ha.world import Evidence
 
 __all__ = ["FAULT"]
 
@@ -29,7 +29,7 @@ class _Restarting:
         if process is not None:
             exited = await cluster.signal(node, "terminate", process=process)
             return {**exited, **await wait_running(cluster, node, process)}
-        exited = await _shut_down(cluster, node)
+        exited = await cluster.shut_down(node)
         booted = await cluster.boot(node)
         return {**exited, "booted": {booted.name: booted.pid}}
 
@@ -45,16 +45,6 @@ class _Restart:
 
     def actions(self, strike: Strike) -> Sequence[Action]:
         return [_Restarting(victim) for victim in strike.victims]
-
-
-async def _shut_down(cluster: Cluster, node: str) -> Evidence:
-    try:
-        terminated = await cluster.signal(node, "terminate")
-    except NotAttestedError:
-        terminated = {"terminated": "not all in time; killed the rest"}
-    if await cluster.world.processes(node):
-        return {**terminated, **await cluster.power_off(node)}
-    return terminated
 
 
 FAULT = _Restart()

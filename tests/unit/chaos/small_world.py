@@ -21,6 +21,8 @@ class SmallWorld:
         self.tables: dict[str, dict[str, ProcessInfo]] = {node: {} for node in nodes}
         self.extra = extra or {}
         self.latency_s = 0.0
+        self.ending_s = 0.0
+        """From the first process that ended until it is known that all have."""
         self.deaf: set[str] = set()
         self.silent = False
         """Signals work, and nothing shows it."""
@@ -64,6 +66,7 @@ class SmallWorld:
             for name in names:
                 info = self.tables[node].pop(name)
                 self._exits_in.send_nowait((node, ProcessExit(name, info.pid, None, 9)))
+            await trio.sleep(self.ending_s)
             return {"exited": names}
         (self.paused.update if signal == "pause" else self.paused.difference_update)({(node, name) for name in names})
         return {} if self.silent else {"state": dict.fromkeys(names, signal)}

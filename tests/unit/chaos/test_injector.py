@@ -229,6 +229,22 @@ async def test_an_injection_that_the_end_of_the_load_meets_is_carried_through(au
     assert bench.said() == [("inject", "restart", ["worker-1"], True)]
 
 
+async def test_a_node_that_shuts_down_is_not_started_by_its_init_system_meanwhile(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    """A kubelet that was back before all else had ended was one too many: the boot after it failed."""
+    bench = Bench()
+    bench.world.ending_s = 2 * bench.plan.topology.timings.container_backoff
+    await bench.cluster.boot_all()
+    bench.world.log.clear()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bench.cluster.supervise)
+        await bench.run(fault("restart", "worker-1"), load_s=4 * bench.world.ending_s)
+        nursery.cancel_scope.cancel()
+    assert bench.said() == [("inject", "restart", ["worker-1"], True)]
+    assert bench.world.log[-2:] == ["terminate worker-1", "boot worker-1"]
+
+
 async def test_a_fault_whose_victims_are_unknown_when_the_load_ends_is_recorded(autojump_clock: trio.abc.Clock) -> None:
     bench = Bench()
     bench.leaders.etcd_leader = trio.sleep_forever
