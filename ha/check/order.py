@@ -86,7 +86,9 @@ class Order:
         """Keys that need a search, by number, in the order of their first operation."""
         self.forked: list[int] = np.flatnonzero(self._absent() & self._deleted() & ~in_doubt).tolist()
         """Keys that a search of others must take along: their reads may stand in several places."""
-        self.leaning: list[int] = [key for key in matched if self._leans(key, in_doubt)]
+        forked = np.isin(np.arange(len(in_doubt)), self.forked)
+        movable = in_doubt[said.key] | (forked[said.key] & said.is_read & (said.revision == 0))
+        self.leaning: list[int] = [key for key in matched if self._leans(key, movable)]
         """The same of keys whose revisions have several writers to choose from: which can it be?"""
 
     def name(self, key: int) -> str:
@@ -138,14 +140,14 @@ class Order:
     def _keys_with_loose(self) -> list[int]:
         return sorted({int(self._said.key[by]) for by in self._binding.loose.values()})
 
-    def _leans(self, key: int, in_doubt: Booleans) -> bool:
-        """Whether an entry of a key in doubt was answered before a writer of a loose revision may have begun, and may
-        stand above that revision.
+    def _leans(self, key: int, movable: Booleans) -> bool:
+        """Whether an entry whose place depends on what is in doubt was answered before a writer of a loose revision may
+        have begun, and may stand above that revision.
         """
         said = self._said
         lowest = min(revision for revision, by in self._binding.loose.items() if said.key[by] == key)
         latest_s = max(said.start_s[write] for write in self._binding.open[key])
-        return bool((in_doubt[said.key] & (said.end_s < latest_s) & (self.ceilings > lowest)).any())
+        return bool((movable & (said.end_s < latest_s) & (self.ceilings > lowest)).any())
 
     def _in_doubt(self) -> Booleans:
         """By key: a write that happened, nobody knows when; a read of a value alone; an absence that an open deletion

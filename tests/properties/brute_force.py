@@ -113,8 +113,13 @@ def _open(random: Random) -> list[Operation]:
         {"type": "write", "key": "b", "value": random.choice(("z", None)), "outcome": "info"},
         {"type": "read", "key": random.choice("ab"), "value": random.choice("xyz"), "revision": random.randint(1, 9)},
     ]
+    if random.random() < 0.2:  # a key that comes and goes, and was seen gone, once or the other time
+        told = told[:5]
+        for kind, revision in zip(("create", "delete", "create"), sorted(random.sample(range(1, 10), 3)), strict=True):
+            told.append({"type": kind, "key": "c", "revision": revision, "invoked_s": 0, "completed_s": 9})
+        told.append({"type": "read", "key": "c", "revision": 0})
     operations = []
-    for client, fields in enumerate(told[: random.randint(5, 6)]):
+    for client, fields in enumerate(told if len(told) > 6 else told[: random.randint(5, 6)]):
         begin = random.randint(0, 4)
         end = None if "outcome" in fields else begin + random.choice((1, 1, 2, 8))
         made = {"workload": "w", "client": client, "outcome": "ok", "invoked_s": begin, "completed_s": end, **fields}

@@ -334,6 +334,23 @@ def test_what_was_answered_puts_a_floor_under_writers_that_revisions_do_not_name
     )
 
 
+def test_an_absence_that_what_is_open_moves_to_a_later_gap_is_a_floor_as_well():
+    """The read of a stands at 3 or later, so c was gone at 6 at the earliest, before b was written."""
+    convicted(
+        write("a", "x", 3, 0, 20),
+        op("read", "a", 1, 2, value="x"),
+        write("d", "1", 4, 3, 20),
+        create("c", "1", 1, 0, 20),
+        op("delete", "c", 0, 20, revision=6),
+        create("c", "2", 8, 0, 20),
+        read("c", None, 0, 4, 5),
+        unknown("write", "b", "z", 6),
+        unknown("write", "b", "z", 6),
+        read("b", "z", 5, 7, 8),
+        of="no order explains a, c, b",
+    )
+
+
 def test_one_revision_has_one_value_also_where_its_writer_does_not_tell_it():
     seen = read("a", "x", 3, 2, 3), read("a", "y", 3, 4, 5)
     convicted(create("a", None, 3, 0, 1), *seen, of="seen with two contents", guilty=seen)
