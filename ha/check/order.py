@@ -19,6 +19,7 @@ acknowledged write whose revision the answer did not tell. Those keys are undeci
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -86,9 +87,7 @@ class Order:
         """Keys that need a search, by number, in the order of their first operation."""
         self.forked: list[int] = np.flatnonzero(self._absent() & self._deleted() & ~in_doubt).tolist()
         """Keys that a search of others must take along: their reads may stand in several places."""
-        forked = np.isin(np.arange(len(in_doubt)), self.forked)
-        movable = in_doubt[said.key] | (forked[said.key] & said.is_read & (said.revision == 0))
-        self.leaning: list[int] = [key for key in matched if self._leans(key, movable)]
+        self.leaning: list[int] = self._leaning(matched, in_doubt) if matched else []
         """The same of keys whose revisions have several writers to choose from: which can it be?"""
 
     def name(self, key: int) -> str:
@@ -139,6 +138,12 @@ class Order:
 
     def _keys_with_loose(self) -> list[int]:
         return sorted({int(self._said.key[by]) for by in self._binding.loose.values()})
+
+    def _leaning(self, matched: Sequence[int], in_doubt: Booleans) -> list[int]:
+        said = self._said
+        forked = np.isin(said.key, self.forked)
+        movable = in_doubt[said.key] | (forked & said.is_read & (said.revision == 0))
+        return [key for key in matched if self._leans(key, movable)]
 
     def _leans(self, key: int, movable: Booleans) -> bool:
         """Whether an entry whose place depends on what is in doubt was answered before a writer of a loose revision may
