@@ -94,11 +94,14 @@ class Binding:
         owner = self._writes[index[known]]
         sighted = by[known]
         seen = np.where(said.is_read[sighted], said.value[sighted], NONE)
-        differs = (seen != NONE) & (said.value[owner] != NONE) & (seen != said.value[owner])
+        written = said.value[owner]
+        differs = (seen != NONE) & (written != NONE) & (seen != written)
         wrong = np.flatnonzero((said.key[owner] != said.key[sighted]) | said.deletes[owner] | differs)
         if len(wrong):
             self._match(int(sighted[wrong[0]]), int(owner[wrong[0]]))
-        self._agree(sighted[(seen != NONE) & (said.value[owner] == NONE)])
+        untold = written == NONE
+        if untold.any():
+            self._agree(sighted[untold & (seen != NONE)])
         return by[~known].tolist()  # type: ignore[no-any-return]
 
     def _agree(self, reads: Integers) -> None:

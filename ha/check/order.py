@@ -87,7 +87,7 @@ class Order:
         """Keys that need a search, by number, in the order of their first operation."""
         self.forked: list[int] = np.flatnonzero(self._absent() & self._deleted() & ~in_doubt).tolist()
         """Keys that a search of others must take along: their reads may stand in several places."""
-        self.leaning: list[int] = self._leaning(matched, in_doubt) if matched else []
+        self.leaning: list[int] = self._leaning(matched, in_doubt) if self.undecided else []
         """The same of keys whose revisions have several writers to choose from: which can it be?"""
 
     def name(self, key: int) -> str:
